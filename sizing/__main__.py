@@ -1,0 +1,136 @@
+"""Command line: plan, link, scenario, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sizing import catalog as catalogs
+from sizing import link as links
+from sizing.catalog import Catalog
+from sizing.catalog_view import CatalogView
+from sizing.errors import InputError
+from sizing.llm import parameters
+from sizing.planner import plan_with_remedies
+from sizing.scenario import SCENARIO_TYPES, AnyScenario, scenario_from_yaml, scenario_to_yaml
+from sizing.text import catalog_text, plan_text
+
+FOUND, NONE_MEETS, BAD_INPUT = 0, 1, 2
+MAX_SCENARIO_BYTES = 1_000_000
+
+
+def read_scenario(source: str) -> tuple[AnyScenario, Catalog]:
+    """Scenario and catalog of a YAML or JSON file, `-` (standard input), a link or its query string.
+
+    Raises InputError for the first thing that cannot be used: on the command line nothing is replaced by a default.
+    """
+    if source == "-":
+        return scenario_from_yaml(_limited(sys.stdin.read(MAX_SCENARIO_BYTES + 1))), catalogs.load()
+    if links.is_link(source) and not Path(source[:255]).is_file():
+        decoded = links.from_link(source)
+        if decoded.ignored:
+            raise decoded.ignored[0]
+        if isinstance(decoded.scenario, CatalogView):
+            raise InputError("kind", "catalogs", f"one of {', '.join(SCENARIO_TYPES)}")
+        return decoded.scenario, _catalog_of(decoded.catalog)
+    try:
+        with Path(source).open(encoding="utf-8") as file:
+            text = file.read(MAX_SCENARIO_BYTES + 1)
+    except UnicodeDecodeError:
+        raise InputError("scenario", source, "a text file (YAML or JSON)") from None
+    except (OSError, ValueError):
+        raise InputError("scenario", source, "a file that can be read, `-`, or a link") from None
+    return scenario_from_yaml(_limited(text)), catalogs.load()
+
+
+def _limited(text: str) -> str:
+    if len(text) > MAX_SCENARIO_BYTES:
+        raise InputError("scenario", f"over {MAX_SCENARIO_BYTES:,} characters", f"at most {MAX_SCENARIO_BYTES:,} characters")
+    return text
+
+
+def _catalog_of(version: str | None) -> Catalog:
+    """The catalog that a link names, so that its figures are those it was made with."""
+    if version is None or version == catalogs.load().version:
+        return catalogs.load()
+    return catalogs.load(version)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.scenario)
+    found = plan_with_remedies(scenario, catalog)
+    if arguments.json:
+        print(json.dumps(found.as_json(), indent=2, allow_nan=False))
+    else:
+        print(plan_text(found), end="")
+    return FOUND if found.recommended is not None else NONE_MEETS
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.scenario)
+    print(links.to_link(scenario, catalog_version=catalog.version, base=arguments.base))
+    return FOUND
+
+
+def _scenario(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.link)
+    print(f"# catalog: {catalog.version}")
+    print(scenario_to_yaml(scenario), end="")
+    return FOUND
+
+
+def _catalog(arguments: argparse.Namespace) -> int:
+    catalog = catalogs.load()
+    if arguments.action == "show":
+        print(catalog_text(catalog, arguments.name), end="")
+        return FOUND
+    problems = [*catalogs.check(catalog), *parameters.check(catalog)]
+    for problem in problems:
+        print(problem)
+    sizes = ", ".join(f"{len(rows)} {name.replace('_', ' ')}" for name, rows in catalog.tables().items())
+    print(f"Catalog {catalog.version}: {sizes}.")
+    print(f"Parameter counts computed from the architecture equal the catalog's in {parameters.checked_count(catalog)} rows.")
+    print("Every row is valid." if not problems else f"{len(problems)} problems.")
+    return FOUND if not problems else NONE_MEETS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sizing", description="What hardware, how many, how fast, at what cost.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    source = "a YAML or JSON file, - for standard input, a link or its query string"
+    plan = commands.add_parser("plan", help="print the plan of a scenario")
+    plan.add_argument("scenario", help=source)
+    plan.add_argument("--json", action="store_true", help="print the whole plan as JSON")
+    plan.set_defaults(run=_plan)
+    link = commands.add_parser("link", help="print the link of a scenario")
+    link.add_argument("scenario", help=source)
+    link.add_argument("--base", default=links.DEFAULT_BASE, help="address of the dashboard")
+    link.set_defaults(run=_link)
+    scenario = commands.add_parser("scenario", help="print the scenario of a link as YAML")
+    scenario.add_argument("link", help=source)
+    scenario.set_defaults(run=_scenario)
+    catalog = commands.add_parser("catalog", help="check the catalogs, or show one row or table")
+    catalog.add_argument("action", choices=("check", "show"))
+    catalog.add_argument("name", nargs="?", default="", help="a table or the id of a row, for show")
+    catalog.set_defaults(run=_catalog)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FOUND
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Which instances may be rented for a scenario, at what price, and why the others may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from sizing.catalog import Catalog
+from sizing.catalog_rows import Accelerator, Instance, Price
+from sizing.errors import InputError
+from sizing.plan import Rejection
+from sizing.scenario import ScenarioBase
+
+BASIS_WORDS = {
+    "on_demand": "on-demand",
+    "spot": "spot",
+    "committed_1y": "one-year commitment",
+    "committed_3y": "three-year commitment",
+}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An instance that the scenario's rules allow, with its price and accelerator (None on a CPU machine)."""
+
+    instance: Instance
+    price: Price
+    accelerator: Accelerator | None
+
+
+def rejection(instance: Instance, *, constraint: str, because: str, remedy: str | None = None) -> Rejection:
+    """Rejection of an instance, by the constraint it breaks."""
+    return Rejection(
+        instance=instance.id,
+        instance_type=instance.instance_type,
+        provider=instance.provider,
+        accelerator=instance.accelerator_id,
+        constraint=constraint,
+        because=because,
+        remedy=remedy,
+    )
+
+
+def offers(scenario: ScenarioBase, catalog: Catalog, *, category: str) -> tuple[list[Offer], list[Rejection]]:
+    """Instances of `category` (cpu or gpu) that the scenario's rules allow, and the rest with the rule that drops each.
+
+    Raises InputError for an accelerator or instance id that the catalog does not have.
+    """
+    for field, find, ids in (
+        ("accelerators", catalog.accelerator, scenario.accelerators),
+        ("instances", catalog.instance, scenario.instances),
+    ):
+        for id in ids:
+            try:
+                find(id)
+            except InputError as error:
+                raise InputError(field, id, error.allowed) from None
+    allowed: list[Offer] = []
+    dropped: list[Rejection] = []
+    for instance in catalog.instances.values():
+        if instance.category != category:
+            continue
+        broken = _broken_rule(scenario, instance)
+        price = instance.price(scenario.region, scenario.price_basis)
+        if broken is not None:
+            dropped.append(rejection(instance, constraint=broken[0], because=broken[1], remedy=broken[2]))
+        elif price is None:
+            words = f"{BASIS_WORDS[scenario.price_basis]} price in {scenario.region.upper()}"
+            dropped.append(
+                rejection(
+                    instance,
+                    constraint="price",
+                    because=f"the catalog has no {words} for it",
+                    remedy=_other_price(instance),
+                )
+            )
+        else:
+            accelerator = catalog.accelerators[instance.accelerator_id] if instance.accelerator_id else None
+            allowed.append(Offer(instance=instance, price=price, accelerator=accelerator))
+    return allowed, dropped
+
+
+def _broken_rule(scenario: ScenarioBase, instance: Instance) -> tuple[str, str, str] | None:
+    if scenario.providers and instance.provider not in scenario.providers:
+        return "providers", f"{instance.provider} is not among the allowed clouds", f"allow {instance.provider}"
+    if scenario.instances and instance.id not in scenario.instances:
+        return "instances", "not among the allowed instances", f"allow {instance.id}"
+    if scenario.accelerators and instance.category == "gpu" and instance.accelerator_id not in scenario.accelerators:
+        return "accelerators", f"{instance.accelerator_id} is not among the allowed accelerators", f"allow {instance.accelerator_id}"
+    return None
+
+
+def _other_price(instance: Instance) -> str | None:
+    """The price the catalog does have, as a remedy."""
+    for price in instance.prices:
+        return f"price it {BASIS_WORDS[price.basis]} in {price.region_group.upper()}"
+    return None
+
+
+def instances_for(*, replicas: int, accelerators_per_replica: int, accelerators_per_instance: int) -> int:
+    """Instances that hold the replicas (count): whole replicas share an instance, or one spans several.
+
+    >>> instances_for(replicas=3, accelerators_per_replica=4, accelerators_per_instance=8)
+    2
+    >>> instances_for(replicas=2, accelerators_per_replica=16, accelerators_per_instance=8)
+    4
+    """
+    if accelerators_per_replica <= accelerators_per_instance:
+        return ceil(replicas / (accelerators_per_instance // accelerators_per_replica))
+    return replicas * ceil(accelerators_per_replica / accelerators_per_instance)

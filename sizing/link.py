@@ -1,0 +1,177 @@
+"""A scenario as a query string and back, losslessly: every field, defaults included, with schema and catalog version.
+
+    /llm?v=1&catalog=2026-11-22.0a1b2c3d&kind=llm&model=llama-2-70b-hf&requests_per_s=10.0&...
+
+An empty value is None (or an empty list or text); lists are joined by commas. A field that cannot be used is reported
+by name and its usual value is used instead; nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args, get_origin
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import ValidationError
+
+from sizing.catalog_view import CatalogView
+from sizing.errors import InputError, shown
+from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices, problems
+
+AnyView = AnyScenario | CatalogView
+LINK_TYPES: dict[str, type[AnyView]] = {**SCENARIO_TYPES, "catalogs": CatalogView}
+"""What a link can open, by kind, which is also the name of the page."""
+
+MAX_LINK_CHARACTERS = 7_000
+"""Hard limit: a web server with common settings refuses request lines of 8 KiB."""
+
+MAX_FIELDS = 200
+DEFAULT_BASE = "http://localhost:8501"
+RESERVED = frozenset({"embed", "embed_options"})
+"""Parameters that belong to the dashboard's frame, not to a scenario."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A link read: its scenario, the catalog version it names, the fields not used and those it lacked."""
+
+    scenario: AnyView
+    catalog: str | None
+    ignored: tuple[InputError, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """One sentence for each thing in the link that was not taken as it stands."""
+        said = [str(problem) for problem in self.ignored]
+        if self.missing:
+            said.append(f"The link lacks {', '.join(self.missing)}: the usual values are used.")
+        return tuple(said)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(_text(part) for part in value)
+    return str(value)
+
+
+def to_params(scenario: AnyView, *, catalog_version: str) -> dict[str, str]:
+    """All fields of a scenario as query parameters, with `v` and `catalog` first."""
+    fields = {name: _text(getattr(scenario, name)) for name in type(scenario).model_fields}
+    return {"v": str(SCHEMA_VERSION), "catalog": catalog_version, **fields}
+
+
+def to_query(scenario: AnyView, *, catalog_version: str) -> str:
+    """Query string of a scenario, without the question mark.
+
+    Raises InputError when it would pass 7,000 characters (long lists of instances or long notes).
+    """
+    query = urlencode(to_params(scenario, catalog_version=catalog_version), safe=",")
+    if len(query) > MAX_LINK_CHARACTERS:
+        raise InputError("link", f"{len(query)} characters", f"at most {MAX_LINK_CHARACTERS}: shorten the notes or the lists")
+    return query
+
+
+def to_link(scenario: AnyView, *, catalog_version: str, base: str = DEFAULT_BASE) -> str:
+    """Link that opens the page of the scenario's kind with every field set."""
+    return f"{base.rstrip('/')}/{scenario.kind}?{to_query(scenario, catalog_version=catalog_version)}"
+
+
+def is_link(text: str) -> bool:
+    """Whether text is meant as a link or query string rather than as a file name.
+
+    >>> is_link("http://localhost:8501/llm?v=1"), is_link("kind=llm&v=1"), is_link("examples/a.yaml")
+    (True, True, False)
+    """
+    return "://" in text or "=" in text or text.startswith("?")
+
+
+def from_link(link: str) -> Decoded:
+    """Scenario of a link or query string.
+
+    Raises InputError when the link as a whole cannot be read: too long, no known kind, another schema version.
+    """
+    if len(link) > MAX_LINK_CHARACTERS + 200:
+        raise InputError("link", f"{len(link):,} characters", f"a link of at most {MAX_LINK_CHARACTERS:,} characters")
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        raise InputError("link", link, "a link of this dashboard") from None
+    has_query = bool(parts.query) or "://" in link or link.startswith("?")
+    query = parts.query if has_query else link.lstrip("?")
+    kind = parts.path.rstrip("/").rsplit("/", 1)[-1] if has_query else None
+    return from_query(query, kind=kind if kind in LINK_TYPES else None)
+
+
+def from_query(query: str, *, kind: str | None = None) -> Decoded:
+    """Scenario of a query string; `kind` is that of the page when the query does not say. Raises as `from_link`."""
+    if len(query) > MAX_LINK_CHARACTERS:
+        raise InputError("link", f"{len(query):,} characters", f"a link of at most {MAX_LINK_CHARACTERS:,} characters")
+    try:
+        pairs = parse_qsl(query.lstrip("?"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise InputError("link", query, f"a link of this dashboard, at most {MAX_FIELDS} fields") from None
+    return from_params(pairs, kind=kind)
+
+
+def from_params(pairs: Iterable[tuple[str, str]] | Mapping[str, str], *, kind: str | None = None) -> Decoded:
+    """Scenario of query parameters, as `from_query`."""
+    if isinstance(pairs, Mapping):
+        pairs = pairs.items()
+    params: dict[str, str] = {}
+    ignored: list[InputError] = []
+    for name, value in pairs:
+        if name in RESERVED:
+            continue
+        if name in params:
+            ignored.append(InputError(name, value, "one value only, so the first one in the link is used"))
+        else:
+            params[name] = value
+    version = params.pop("v", None)
+    if version is not None and version != str(SCHEMA_VERSION):
+        raise InputError("v", version, f"schema version {SCHEMA_VERSION}, the one this dashboard reads")
+    catalog = params.pop("catalog", None) or None
+    stated = params.pop("kind", None)
+    if kind is not None and stated not in (None, kind):
+        raise InputError("kind", stated, f"{kind} on this page")
+    chosen = stated or kind
+    if chosen not in LINK_TYPES:
+        raise InputError("kind", chosen, f"one of {', '.join(LINK_TYPES)}")
+    decoded = _decode(LINK_TYPES[chosen], params, ignored)
+    lacking = set(LINK_TYPES[chosen].model_fields) - set(params) - {"kind"}
+    missing = tuple(name for name in LINK_TYPES[chosen].model_fields if name in lacking) if version else ()
+    return replace(decoded, catalog=catalog, missing=missing)
+
+
+def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: list[InputError]) -> Decoded:
+    """Scenario of the usable fields; each that is not usable is added to `ignored`, and its usual value stands in."""
+    values: dict[str, Any] = {}
+    for name, text in params.items():
+        if name in scenario_type.model_fields:
+            values[name] = _value(scenario_type, name, text)
+        else:
+            ignored.append(InputError(shown(name).strip("'"), text, "a field that this page has"))
+    while True:
+        try:
+            scenario = scenario_type.model_validate(values)
+            return Decoded(scenario=scenario, catalog=None, ignored=tuple(ignored), missing=())
+        except ValidationError as error:
+            found = problems(error)
+            ignored.extend(found)
+            for problem in found:
+                values.pop(problem.field, None)
+                if problem.field == "requests_per_s":
+                    values.pop("concurrency", None)
+
+
+def _value(scenario_type: type[AnyView], name: str, text: str) -> Any:
+    """Python value of a field's text in a link; what cannot be converted stays text, for pydantic to refuse."""
+    annotation = scenario_type.model_fields[name].annotation
+    if get_origin(annotation) is tuple:
+        return tuple(text.split(",")) if text else ()
+    if text == "" and type(None) in get_args(annotation):
+        return None
+    return {str(choice): choice for choice in choices(scenario_type, name)}.get(text, text)

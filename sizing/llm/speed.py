@@ -1,0 +1,271 @@
+"""Time of one engine step: a roofline over weights, KV cache, products and attention, plus collectives and overhead.
+
+Everything is an array over candidates and batch sizes, so that one call answers for a whole search. Never faster than
+bytes / peak bandwidth or operations / dense peak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sizing.catalog_rows import Accelerator, LlmModel
+from sizing.errors import InputError
+from sizing.llm.constants import Rates
+from sizing.llm.formats import BYTES_16_BIT, compute_peak, weight_bytes
+from sizing.llm.memory import kv_layout
+from sizing.llm.parameters import active_matmul_parameters, parameter_groups
+from sizing.scenario import KvFormat, WeightFormat
+from sizing.units import GB, MS_PER_S
+
+Floats = NDArray[np.float64]
+
+US_PER_MS = 1000.0
+ALL_REDUCES_PER_LAYER = 2
+"""Sums over the tensor-parallel group in each layer: after attention and after the feed-forward. Source: Megatron-LM (2019)."""
+OPERATIONS_PER_PARAMETER = 2.0
+"""A multiplication and an addition for each parameter and token. Source: Kaplan et al. 2020, section 2.1."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step moves and computes on one rank, summed over the pipeline stages, and what the part can do at its peak.
+
+    Fields are floats for one candidate, or columns (candidates x 1) for many.
+    """
+
+    dense_weight_bytes: Floats
+    expert_weight_bytes: Floats
+    expert_share: Floats  # experts chosen by a token / experts
+    kv_bytes_per_sequence: Floats  # read at each step, at the mean context of decoding
+    decode_flops_per_token: Floats
+    prefill_flops: Floats  # products of the whole prompt
+    prefill_attention_flops: Floats
+    decode_attention_flops: Floats
+    layers: Floats
+    expert_layers: Floats
+    tensor_parallel: Floats
+    pipeline_parallel: Floats
+    prompt_tokens: Floats
+    prompt_chunks: Floats
+    hidden_bytes: Floats  # of one token's hidden vector, 16 bit
+    bandwidth_bytes_per_s: Floats
+    peak_flops_per_s: Floats
+    peak_16_bit_flops_per_s: Floats
+    link_bytes_per_s: Floats
+    is_pcie: Floats
+
+
+def stack(works: list[Work]) -> Work:
+    """Many candidates as one: each field a column."""
+    table = np.array([[float(getattr(w, f.name)) for f in fields(Work)] for w in works], dtype=float)
+    return Work(**{f.name: table[:, i : i + 1] for i, f in enumerate(fields(Work))})
+
+
+def select(work: Work, rows: NDArray[np.intp]) -> Work:
+    """Some of the candidates of a stack."""
+    return Work(**{f.name: getattr(work, f.name)[rows] for f in fields(Work)})
+
+
+@dataclass(frozen=True)
+class ModelWork:
+    """The part of `Work` that does not depend on the accelerator."""
+
+    dense_weight_bytes: float
+    expert_weight_bytes: float
+    expert_share: float
+    kv_bytes_per_sequence: float
+    decode_flops_per_token: float
+    prefill_flops: float
+    prefill_attention_flops: float
+    decode_attention_flops: float
+
+
+def model_work(
+    model: LlmModel,
+    *,
+    weight_format: WeightFormat,
+    kv_format: KvFormat,
+    tensor_parallel: int,
+    prompt_tokens: int,
+    output_tokens: int,
+) -> ModelWork:
+    """Bytes and operations of a step on one rank, all stages together.
+
+    Decode reads the weights without the input embedding and the KV cache of prompt + output / 2 tokens; products take
+    2 operations a parameter; attention 2 x heads x (key + value width) x context.
+
+    Source: Pope et al. 2022, section 2 (cost model of decoding).
+    """
+    groups = parameter_groups(model)
+    each = weight_bytes(model, weight_format)
+    tp = tensor_parallel
+    matrices = (groups.attention + groups.dense_ffn + groups.shared_experts + groups.other) / tp + groups.attention_replicated
+    head = (groups.head or model.vocab * model.hidden) / tp
+    context = prompt_tokens + output_tokens // 2
+    cache = kv_layout(model, tensor_parallel=tp, pipeline_parallel=1).bytes_per_sequence(
+        context_tokens=max(context, 1), kv_format=kv_format
+    )
+    active, head_active = active_matmul_parameters(model)
+    return ModelWork(
+        dense_weight_bytes=matrices * each.linear + (head + groups.router + groups.norms) * each.unquantised,
+        expert_weight_bytes=groups.experts / tp * each.experts,
+        expert_share=(model.experts_per_token or 0) / model.experts if model.experts else 0.0,
+        kv_bytes_per_sequence=float(cache),
+        decode_flops_per_token=OPERATIONS_PER_PARAMETER * (active + head_active) / tp,
+        prefill_flops=OPERATIONS_PER_PARAMETER * (active * prompt_tokens + head_active) / tp,
+        prefill_attention_flops=_attention_flops(model, prompt_tokens, causal_mean=True) * prompt_tokens / tp,
+        decode_attention_flops=_attention_flops(model, context, causal_mean=False) / tp,
+    )
+
+
+def _attention_flops(model: LlmModel, context_tokens: int, *, causal_mean: bool) -> float:
+    """Operations of one query token against its context over all layers; the mean over a causal prompt is half the context."""
+    heads = model.heads or 0
+    if model.kv_lora_rank is not None and not causal_mean:
+        width = 2 * model.kv_lora_rank + (model.qk_rope_head_dim or 0)  # decoding attends in the latent space
+    else:
+        width = (model.head_dim or 0) + (model.v_head_dim or model.head_dim or 0)
+    share = 0.5 if causal_mean else 1.0
+    seen = model.n_full_attn_layers * context_tokens * share
+    seen += model.n_sliding_layers * min(context_tokens * share, float(model.sliding_window or context_tokens))
+    return 2.0 * heads * width * seen
+
+
+def work_of(
+    model: LlmModel,
+    accelerator: Accelerator,
+    part: ModelWork,
+    *,
+    weight_format: WeightFormat,
+    tensor_parallel: int,
+    pipeline_parallel: int,
+    prompt_tokens: int,
+    max_batched_tokens: int,
+) -> Work:
+    """Work of one candidate: the model's part and the peaks of the accelerator."""
+    peak = compute_peak(accelerator, weight_bytes(model, weight_format))
+    half = accelerator.bf16_tflops or accelerator.fp16_tflops
+    if peak is None or half is None:
+        raise InputError("accelerators", accelerator.id, "an accelerator whose peak rate in this format is known")
+    is_pcie = accelerator.scaleup_domain_accelerators < tensor_parallel
+    link = accelerator.pcie_gb_per_s if is_pcie else accelerator.interconnect_gb_per_s
+    number = np.float64
+    return Work(
+        dense_weight_bytes=number(part.dense_weight_bytes),
+        expert_weight_bytes=number(part.expert_weight_bytes),
+        expert_share=number(part.expert_share),
+        kv_bytes_per_sequence=number(part.kv_bytes_per_sequence),
+        decode_flops_per_token=number(part.decode_flops_per_token),
+        prefill_flops=number(part.prefill_flops),
+        prefill_attention_flops=number(part.prefill_attention_flops),
+        decode_attention_flops=number(part.decode_attention_flops),
+        layers=number(model.layers),
+        expert_layers=number(model.moe_layers),
+        tensor_parallel=number(tensor_parallel),
+        pipeline_parallel=number(pipeline_parallel),
+        prompt_tokens=number(prompt_tokens),
+        prompt_chunks=number(ceil(prompt_tokens / max_batched_tokens)),
+        hidden_bytes=number(model.hidden * BYTES_16_BIT),
+        bandwidth_bytes_per_s=number(accelerator.memory_bandwidth_bytes_per_s),
+        peak_flops_per_s=number(peak[0]),
+        peak_16_bit_flops_per_s=number(half * 1e12),
+        link_bytes_per_s=number((link or accelerator.pcie_gb_per_s or 1.0) * GB),
+        is_pcie=number(is_pcie),
+    )
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Time of one decode step [ms] by batch, its parts, and the least time physics allows."""
+
+    step_ms: Floats
+    memory_ms: Floats
+    compute_ms: Floats
+    collective_ms: Floats
+    overhead_ms: Floats
+    bound_ms: Floats
+
+    @property
+    def memory_bound(self) -> NDArray[np.bool_]:
+        """Where reading memory takes longer than computing."""
+        return np.asarray(self.memory_ms >= self.compute_ms)
+
+
+def decode(work: Work, batch: Floats, rates: Rates) -> Decode:
+    """Time of one decode step [ms] for each candidate and batch size.
+
+    Step = max(bytes / (e_m x bandwidth), operations / (e_c x peak)) + collectives + overhead; experts read = all x
+    (1 - (1 - k / E)^m), m = batch / pp sequences in each of pp microbatches.
+
+    Source: roofline of Williams et al. 2009; expected experts touched: independent choices, own.
+    """
+    micro = np.maximum(batch / work.pipeline_parallel, 1.0)
+    touched = 1.0 - (1.0 - work.expert_share) ** micro
+    moved = work.dense_weight_bytes + work.expert_weight_bytes * touched + micro * work.kv_bytes_per_sequence
+    peak_memory_ms = moved / work.bandwidth_bytes_per_s * MS_PER_S
+    products_ms = micro * work.decode_flops_per_token / work.peak_flops_per_s * MS_PER_S
+    attention_ms = micro * work.decode_attention_flops / work.peak_16_bit_flops_per_s * MS_PER_S
+    memory_ms = peak_memory_ms / rates.memory
+    compute_ms = (products_ms + attention_ms) / rates.matmul_decode
+    collective_ms = _collective_ms(work, micro, rates) + _hops_ms(work, micro, rates)
+    overhead_us = rates.step_us + work.layers * rates.layer_us + work.expert_layers * rates.expert_layer_us
+    overhead_ms = (overhead_us + micro * rates.sequence_us) / US_PER_MS
+    return Decode(
+        step_ms=np.maximum(memory_ms, compute_ms) + collective_ms + overhead_ms,
+        memory_ms=memory_ms,
+        compute_ms=compute_ms,
+        collective_ms=collective_ms,
+        overhead_ms=np.broadcast_to(overhead_ms, memory_ms.shape),
+        bound_ms=np.maximum(peak_memory_ms, products_ms + attention_ms),
+    )
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """Time of one prompt [ms]: alone on the replica, as a share of it when others follow, and the least physics allows."""
+
+    alone_ms: Floats
+    occupied_ms: Floats
+    bound_ms: Floats
+
+
+def prefill(work: Work, rates: Rates) -> Prefill:
+    """Time to process one prompt [ms] for each candidate.
+
+    Alone = max(products / (e_p x peak) + attention, weights / (e_m x bandwidth)) + collectives + overhead of each chunk;
+    occupied = (products + attention + collectives) / pp: weights are shared with the decode steps it travels with.
+
+    Source: roofline of Williams et al. 2009; chunked prefill: Agrawal et al. 2023 (Sarathi).
+    """
+    products_ms = work.prefill_flops / work.peak_flops_per_s * MS_PER_S
+    attention_ms = work.prefill_attention_flops / work.peak_16_bit_flops_per_s * MS_PER_S
+    compute_ms = products_ms / rates.matmul_prefill + attention_ms / rates.attention_prefill
+    touched = 1.0 - (1.0 - work.expert_share) ** work.prompt_tokens
+    weights_ms = (work.dense_weight_bytes + work.expert_weight_bytes * touched) / work.bandwidth_bytes_per_s * MS_PER_S
+    collective_ms = _collective_ms(work, work.prompt_tokens, rates)
+    overhead_us = rates.step_us + work.layers * rates.layer_us + work.expert_layers * rates.expert_layer_us
+    alone_ms = np.maximum(compute_ms, weights_ms / rates.memory) + collective_ms
+    alone_ms = rates.prefill_fixed_ms + alone_ms + _hops_ms(work, work.prompt_tokens, rates) + work.prompt_chunks * overhead_us / US_PER_MS
+    return Prefill(
+        alone_ms=alone_ms,
+        occupied_ms=(compute_ms + collective_ms) / work.pipeline_parallel,
+        bound_ms=np.maximum(products_ms + attention_ms, weights_ms),
+    )
+
+
+def _collective_ms(work: Work, tokens: Floats, rates: Rates) -> Floats:
+    """All-reduces of one pass [ms]: 2 x layers x (latency + 2 (tp - 1) / tp x bytes / link); 0 without tensor parallel."""
+    latency_us = np.where(work.is_pcie > 0, rates.collective_pcie_us, rates.collective_nvlink_us)
+    moved = 2.0 * (work.tensor_parallel - 1.0) / work.tensor_parallel * tokens * work.hidden_bytes
+    each_ms = latency_us / US_PER_MS + moved / (work.link_bytes_per_s * rates.link) * MS_PER_S
+    return np.where(work.tensor_parallel > 1, ALL_REDUCES_PER_LAYER * work.layers * each_ms, 0.0)
+
+
+def _hops_ms(work: Work, tokens: Floats, rates: Rates) -> Floats:
+    """Sends between pipeline stages in one pass [ms]: (pp - 1) x (latency + bytes / network)."""
+    each_ms = rates.hop_us / US_PER_MS + tokens * work.hidden_bytes / (rates.network_gb_per_s * GB) * MS_PER_S
+    return (work.pipeline_parallel - 1.0) * each_ms

@@ -1,0 +1,17 @@
+"""The worked examples that ship with the project, as scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from sizing.scenario import AnyScenario, scenario_from_yaml
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples"
+
+
+@st.cache_resource
+def worked_examples() -> dict[str, AnyScenario]:
+    """Scenario of each shipped example, by the name of its file."""
+    return {path.stem: scenario_from_yaml(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.yaml"))}

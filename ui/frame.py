@@ -1,0 +1,114 @@
+"""The frame every page draws first: title, navigation, copy-link control, and the banners of a link that was not clean."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from sizing import catalog as catalogs
+from ui.state import PageState, use_present_catalog
+
+PRODUCT = "Inference sizing"
+PAGES = (
+    ("app.py", "Start"),
+    ("pages/statistical.py", "Statistical"),
+    ("pages/deep_learning.py", "Deep learning"),
+    ("pages/llm.py", "LLM"),
+    ("pages/catalogs.py", "Catalogs"),
+)
+SHOWN_CHANGES = 8
+
+_STYLE = """<style>
+[data-testid="stMainBlockContainer"] {padding-top: 1.1rem; padding-bottom: 3rem; max-width: 1500px;}
+[data-testid="stHeader"] {height: 0; min-height: 0; background: transparent;}
+h1 {font-size: 1.45rem !important; padding: 0 0 .1rem 0 !important;}
+h2 {font-size: 1.15rem !important; padding: .4rem 0 .2rem 0 !important;}
+[data-testid="stMetricValue"] {font-size: 1.35rem; white-space: normal;}
+.answer {font-size: 1.12rem; line-height: 1.4; font-weight: 600; margin: 0;}
+.slo {border-collapse: collapse; width: 100%; font-size: .86rem;}
+.slo th {text-align: left; font-weight: 600; opacity: .75; padding: .1rem .5rem .1rem 0; white-space: nowrap;}
+.slo td {padding: .14rem .5rem .14rem 0; vertical-align: top;}
+.met {color: #00694B; font-weight: 700;} .missed {color: #B3261E; font-weight: 700;}
+@media (prefers-color-scheme: dark) {.met {color: #4CD1A3;} .missed {color: #FF8A80;}}
+@media (min-width: 769px) {
+  .st-key-split > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
+  .st-key-split > [data-testid="stHorizontalBlock"] {flex-direction: row-reverse;}
+}
+@media (max-width: 768px) {.slo .wide {display: none;} .slo {font-size: .82rem;}}
+@media print {.st-key-nav, .st-key-inputs, .st-key-copy {display: none !important;}}
+</style>"""
+
+_COPY = """<button id="copy-link" type="button" style="font:inherit;font-size:.88rem;padding:.3rem .8rem;border-radius:.5rem;
+border:1px solid currentColor;background:transparent;color:inherit;cursor:pointer;white-space:nowrap">Copy link</button>
+<span id="copy-said" role="status" style="position:absolute;left:-9999px"></span>
+<script>
+(function () {
+  const button = document.getElementById("copy-link");
+  const said = document.getElementById("copy-said");
+  function done(text) { button.textContent = text; said.textContent = text;
+    setTimeout(function () { button.textContent = "Copy link"; }, 2000); }
+  function byHand(text) {
+    const box = document.createElement("textarea");
+    box.value = text; document.body.appendChild(box); box.select();
+    const ok = document.execCommand("copy"); box.remove();
+    done(ok ? "Link copied" : "Copy it from the address bar");
+  }
+  button.onclick = function () {
+    const text = window.location.href;
+    if (navigator.clipboard && window.isSecureContext) {
+      navigator.clipboard.writeText(text).then(function () { done("Link copied"); }, function () { byHand(text); });
+    } else { byHand(text); }
+  };
+})();
+</script>"""
+
+
+def draw_frame(title: str) -> None:
+    """Page title and style, then one row of navigation with the copy-link control at its end. Call it first."""
+    st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=":material/speed:", layout="wide")
+    st.html(_STYLE)
+    with st.container(key="nav", horizontal=True, vertical_alignment="center", gap="small"):
+        for path, label in PAGES:
+            st.page_link(path, label=label)
+        st.space("stretch")
+        with st.container(key="copy", width="content"):
+            st.html(_COPY, unsafe_allow_javascript=True)
+
+
+def draw_banners(state: PageState) -> None:
+    """What of the link was not taken as it stands, and what changed since an older catalog. Plain text, never markup."""
+    if state.banners:
+        st.warning(plain("\n".join(["This link was not taken as it stands:", *(f"- {b}" for b in state.banners)])))
+    present = catalogs.load()
+    if state.catalog_version == present.version:
+        return
+    changed = catalogs.difference(state.catalog, present)
+    shown = [f"- {sentence}" for sentence in changed[:SHOWN_CHANGES]]
+    if len(changed) > SHOWN_CHANGES:
+        shown.append(f"- and {len(changed) - SHOWN_CHANGES} more")
+    with st.container(border=True):
+        st.info(
+            plain(
+                "\n".join(
+                    [
+                        f"These are the figures of catalog {state.catalog_version}, with which the link was made; "
+                        f"the present one is {present.version}. What has changed since:",
+                        *(shown or ["- nothing that is shown here"]),
+                    ]
+                )
+            )
+        )
+        st.button("Answer from the present catalog", on_click=use_present_catalog, args=(state.kind,))
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it stands: the characters with a meaning are escaped, list dashes at line starts kept."""
+    escaped = "".join(f"\\{c}" if c in r"\`*_{}[]<>()#+!|~$:" else c for c in text)
+    return escaped
+
+
+def page_address() -> str:
+    """Address of this dashboard (scheme and host), for the links it shows."""
+    parts = urlsplit(st.context.url or "http://localhost:8501")
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,224 @@
+"""Controls for the fields of a scenario, each with its error beside it. The sizing core judges the values, not the widgets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from sizing.scenario import choices
+from sizing.units import format_usd
+from ui.frame import plain
+from ui.state import PageState, widget_key
+
+LABELS = {
+    "model": "Model",
+    "family": "Model family",
+    "weight_format": "Weight format",
+    "kv_format": "KV cache format",
+    "requests_per_s": "Requests per second",
+    "concurrency": "Concurrent users",
+    "think_time_s": "Think time of a user (s)",
+    "prompt_tokens": "Prompt tokens",
+    "output_tokens": "Output tokens",
+    "ttft_target_ms": "TTFT limit (ms)",
+    "tpot_target_ms": "TPOT limit (ms)",
+    "latency_target_ms": "Latency limit (ms)",
+    "p50_target_ms": "p50 limit (ms)",
+    "p95_target_ms": "p95 limit (ms)",
+    "p99_target_ms": "p99 limit (ms)",
+    "slo_percentile": "Limits hold at percentile",
+    "providers": "Clouds",
+    "accelerators": "Accelerators",
+    "instances": "Instances",
+    "region": "Region",
+    "price_basis": "Price basis",
+    "max_usd_per_month": "Budget (USD per month)",
+    "utilization_cap": "Utilization cap (share)",
+    "spare_replicas": "Spare replicas",
+    "tensor_parallel": "Tensor parallel",
+    "pipeline_parallel": "Pipeline parallel",
+    "max_accelerators_per_replica": "Most accelerators per replica",
+    "runtime": "Runtime",
+    "batch": "Largest batch",
+    "gpu_memory_utilization": "Memory the engine may use (share)",
+    "max_batched_tokens": "Token budget of a step",
+    "input_size": "Input size",
+    "precision": "Precision",
+    "attention": "Attention",
+    "cpu_ms_per_request": "CPU time per request (ms)",
+    "features": "Features",
+    "rows_per_request": "Rows per request",
+    "outputs": "Classes or targets",
+    "trees": "Trees",
+    "depth": "Depth of a tree",
+    "leaves": "Leaves of a tree",
+    "support_vectors": "Support vectors",
+    "training_rows": "Stored rows",
+    "clusters": "Clusters",
+    "hidden_layers": "Hidden layers (widths)",
+    "service_cv": "Spread of service time (CV)",
+    "http_overhead_ms": "Web server time (ms)",
+    "workers_per_instance": "Workers per instance",
+    "name": "Title",
+    "notes": "Notes",
+}
+WORDS = {
+    "us": "US",
+    "eu": "Europe",
+    "apac": "Asia Pacific",
+    "on_demand": "On demand",
+    "spot": "Spot",
+    "committed_1y": "1-year commitment",
+    "committed_3y": "3-year commitment",
+    "requests_per_s": "Requests/s",
+    "concurrency": "Users",
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "tensorrt_llm": "TensorRT-LLM",
+    "pytorch_eager": "PyTorch eager",
+    "onnxruntime": "ONNX Runtime",
+    "tensorrt": "TensorRT",
+    "native": "Native",
+    "booster": "Booster call",
+    "compiled": "Compiled",
+    "aws": "AWS",
+    "gcp": "Google Cloud",
+    "azure": "Azure",
+    "oci": "Oracle",
+    "lambda": "Lambda",
+    "coreweave": "CoreWeave",
+    "nebius": "Nebius",
+    "runpod": "RunPod",
+}
+
+
+def words(value: Any) -> str:
+    """A choice as people read it.
+
+    >>> words("tensorrt_llm"), words(95)
+    ('TensorRT-LLM', '95')
+    """
+    return WORDS.get(str(value), str(value))
+
+
+class Inputs:
+    """Collects the controls' values of one page, and says each error beside its control once they were judged."""
+
+    def __init__(self, state: PageState) -> None:
+        self.state = state
+        self.values: dict[str, Any] = {}
+        self._places: dict[str, Any] = {}
+        self._type = type(state.scenario)
+
+    def _open(self, name: str) -> tuple[str, str, str | None]:
+        place = st.container(gap="xxsmall")
+        self._places[name] = place
+        return widget_key(self.state.kind, name), LABELS[name], self._type.model_fields[name].description
+
+    def number(self, name: str, *, step: float | None = None, label: str | None = None, placeholder: str = "none") -> None:
+        """Number of a field; left empty it is None where the field may be."""
+        key, text, hint = self._open(name)
+        whole = "int" in str(self._type.model_fields[name].annotation)
+        present = st.session_state.get(key)
+        if present is not None:
+            st.session_state[key] = int(present) if whole and float(present).is_integer() else float(present)
+        value = self._places[name].number_input(
+            label or text,
+            key=key,
+            value=None,
+            step=step if step is not None else (1 if whole else 1.0),
+            format=None if whole else "%g",
+            help=hint,
+            placeholder=placeholder,
+        )
+        self.values[name] = value
+
+    def choice(self, name: str, options: Iterable[Any] | None = None, *, names: Callable[[Any], str] = words) -> None:
+        """One of a field's choices."""
+        key, text, hint = self._open(name)
+        listed = list(options) if options is not None else list(choices(self._type, name))
+        if st.session_state.get(key) not in listed:
+            listed.append(st.session_state[key])
+        self.values[name] = self._places[name].selectbox(text, listed, key=key, format_func=names, help=hint)
+
+    def several(self, name: str, options: Iterable[Any] | None = None, *, names: Callable[[Any], str] = words) -> None:
+        """Any number of a field's choices; none means all."""
+        key, text, hint = self._open(name)
+        listed = list(options) if options is not None else list(choices(self._type, name))
+        listed += [value for value in st.session_state.get(key, []) if value not in listed]
+        picked = self._places[name].multiselect(text, listed, key=key, format_func=names, help=hint, placeholder="any")
+        self.values[name] = tuple(picked)
+
+    def text(self, name: str, *, area: bool = False) -> None:
+        """Free text of a field."""
+        key, label, hint = self._open(name)
+        draw = self._places[name].text_area if area else self._places[name].text_input
+        self.values[name] = draw(label, key=key, help=hint)
+
+    def numbers(self, name: str) -> None:
+        """A list of whole numbers, typed with commas."""
+        key, label, hint = self._open(name)
+        typed = self._places[name].text_input(label, key=key, help=hint)
+        self.values[name] = tuple(part for part in re.split(r"[,\s]+", typed.strip()) if part)
+
+    def traffic(self) -> None:
+        """Open loop (a rate) or closed loop (users): one switch, one number."""
+        mode = st.segmented_control(
+            "Traffic",
+            ["requests_per_s", "concurrency"],
+            key=widget_key(self.state.kind, "traffic"),
+            format_func=words,
+            required=True,
+            help="Requests arriving at random at a mean rate, or users that each wait for their reply before they ask again.",
+        )
+        used, idle = (mode, "concurrency" if mode == "requests_per_s" else "requests_per_s")
+        key = widget_key(self.state.kind, used)
+        if st.session_state.get(key) is None and self.state.scenario.model_dump()[used] is None:
+            default = self._type.model_fields["requests_per_s"].get_default()
+            st.session_state[key] = default if used == "requests_per_s" else 32
+        self.number(used, placeholder="required")
+        self.values[idle] = None
+
+    def advanced(self, title: str, shown: Mapping[str, str]) -> Any:
+        """A closed section whose title carries its present values, so that nothing that counts is out of sight."""
+        return st.expander(f"{title}: {plain(', '.join(shown.values()))}")
+
+    def show_errors(self) -> None:
+        """Say each error beside its control."""
+        for name, error in self.state.errors.items():
+            place = self._places.get(name) or self._places.get("concurrency")
+            if place is not None:
+                place.markdown(f":red[{plain(f'{LABELS.get(name, name)}: {error.allowed} (not {error.value})')}]")
+
+
+def hardware_and_price(inputs: Inputs, *, accelerators: Mapping[str, str] | None, instances: Mapping[str, str]) -> None:
+    """The section every family shares: which hardware may be used, where, at what price."""
+    scenario = inputs.state.scenario
+    limit = scenario.max_usd_per_month
+    shown = {
+        "accelerators": ", ".join(scenario.accelerators) or ("any accelerator" if accelerators else "any instance"),
+        "providers": ", ".join(words(p) for p in scenario.providers) or "any cloud",
+        "region": words(scenario.region),
+        "price_basis": words(scenario.price_basis).lower(),
+        "budget": f"at most {format_usd(limit)} a month" if limit else "no budget limit",
+    }
+    if accelerators is None:
+        shown["accelerators"] = ", ".join(scenario.instances) or "any instance"
+    with inputs.advanced("Hardware and price", shown):
+        if accelerators is not None:
+            inputs.several("accelerators", accelerators, names=lambda i: accelerators.get(i, i))
+        inputs.several("providers")
+        inputs.several("instances", instances, names=lambda i: instances.get(i, i))
+        inputs.choice("region")
+        inputs.choice("price_basis")
+        inputs.number("max_usd_per_month", step=100.0, placeholder="no limit")
+
+
+def title_and_notes(inputs: Inputs) -> None:
+    """What the scenario is called and what its reader should know; both travel in the link."""
+    with inputs.advanced("Title and notes", {"name": inputs.state.scenario.name or "none"}):
+        inputs.text("name")
+        inputs.text("notes", area=True)

@@ -1,0 +1,206 @@
+"""What a plan looks like: the answer in a sentence, each limit on a line, the figures, the ranked table, the working."""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from sizing.plan import Deployment, Plan, Verdict
+from sizing.scenario import AnyScenario
+from sizing.units import format_bytes, format_ms, format_usd
+from ui.frame import plain
+from ui.state import set_fields
+
+_WORKING_COLUMNS = ("Quantity", "Formula", "With the numbers", "Result", "Source", "Trust")
+
+
+def answer(plan: Plan, *, errors: bool) -> None:
+    """The first block: headline, each limit with prediction, interval, margin and verdict, and the figures people ask for."""
+    if errors:
+        st.warning("The marked input cannot be used, so this is still the answer to the last inputs that can.")
+    name = plan.scenario.name
+    title = f'<span style="opacity:.7">{escape(name)}: </span>' if name else ""
+    st.html(f'<p class="answer" role="status">{title}{escape(plan.headline)}</p>')
+    best = plan.recommended
+    if best is None:
+        return
+    st.html(_limits(best))
+    _metrics(best)
+
+
+def _limits(deployment: Deployment) -> str:
+    rows = "".join(_limit_row(v) for v in deployment.verdicts)
+    return (
+        '<table class="slo"><thead><tr><th></th><th>Limit</th><th>Predicted</th><th class="wide">80 % interval</th>'
+        '<th class="wide">Margin</th><th>Basis</th></tr></thead><tbody>'
+        f"{rows}</tbody></table>"
+        f'<p style="font-size:.86rem;margin:.2rem 0 0 0">Binding: <b>{escape(deployment.binding_constraint)}</b>.</p>'
+    )
+
+
+def _limit_row(v: Verdict) -> str:
+    word, style = ("✓ pass", "met") if v.met else ("✗ fail", "missed")
+    limit = "none" if v.limit_ms is None else format_ms(v.limit_ms)
+    margin = "–" if v.margin_ms is None else format_ms(v.margin_ms)
+    if v.limit_ms is not None and v.met and v.high_ms > v.limit_ms:
+        margin += ", interval reaches past it"
+    return (
+        f'<tr><td><span class="{style}">{word}</span> {escape(v.quantity)} p{v.percentile}</td><td>{limit}</td>'
+        f"<td><b>{format_ms(v.predicted_ms)}</b></td>"
+        f'<td class="wide">{format_ms(v.low_ms)} to {format_ms(v.high_ms)}</td><td class="wide">{margin}</td>'
+        f"<td>{v.basis}: {escape(v.source)}</td></tr>"
+    )
+
+
+def _metrics(best: Deployment) -> None:
+    cost = best.cost
+    machines = f"{best.instances} × {best.instance_type}"
+    with st.container(horizontal=True, gap="small"):
+        detail = f"{best.accelerators} × {best.accelerator_name}" if best.accelerator_name else f"{best.replicas} workers"
+        st.metric("Machines", machines, help=f"{best.provider}, {best.region}: {detail}", width="stretch")
+        st.metric("Cost per month", format_usd(cost.usd_per_month), help="Hourly price x 730 h.", width="stretch")
+        st.metric("Cost per hour", format_usd(cost.usd_per_hour), width="stretch")
+        if cost.usd_per_million_output_tokens is not None:
+            st.metric(
+                "Per million tokens",
+                format_usd(cost.usd_per_million_output_tokens),
+                help=f"Output tokens at the demanded load; {format_usd(cost.usd_per_million_output_tokens_at_capacity)} at capacity.",
+                width="stretch",
+            )
+        else:
+            st.metric(
+                "Per million requests",
+                format_usd(cost.usd_per_1k_requests * 1000),
+                help=f"At the demanded load; {format_usd(cost.usd_per_1k_requests_at_capacity * 1000)} at capacity.",
+                width="stretch",
+            )
+    marks = f" ({', '.join(cost.price_marks)})" if cost.price_marks else ""
+    rate = best.throughput.requests_per_s
+    st.caption(
+        plain(
+            f"{detail}, {best.runtime}; {best.provider} {best.region}, {cost.price_basis.replace('_', ' ')} price of "
+            f"{cost.price_date}{marks}. Serves {rate.demanded:,.4g} of {rate.capacity:,.4g} requests/s possible "
+            f"({best.utilization:.0%} utilization)."
+        )
+    )
+    for warning in best.warnings:
+        st.caption(f":material/warning: {plain(warning)}")
+
+
+def remedies(plan: Plan) -> None:
+    """When nothing fits: the single changes that would, cheapest first, each applied with a click."""
+    if plan.recommended is not None:
+        return
+    if not plan.remedies:
+        st.info("No single change of an input lifts this; see what dropped each kind of instance below.")
+        return
+    st.markdown("**What would lift it**, cheapest first:")
+    for position, remedy in enumerate(plan.remedies):
+        changes = remedy.value if isinstance(remedy.value, dict) else {remedy.field: remedy.value}
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Apply", key=f"remedy:{position}", on_click=set_fields, args=(plan.kind, changes))
+            st.markdown(plain(remedy.sentence))
+
+
+def ranking(plan: Plan) -> None:
+    """The table at the centre: what meets the scenario by cost a month, then what was dropped and why."""
+    st.subheader("Candidates", anchor="candidates")
+    tokens = plan.kind == "llm"
+    kept, dropped = len(plan.ranked), len(plan.rejected)
+    st.caption(f"{plan.search.candidates} kinds of instance searched: {kept} meet the scenario, {dropped} dropped.")
+    if plan.ranked:
+        rows = [_row(d, tokens=tokens) for d in plan.ranked]
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            alt="Deployments that meet the scenario, by cost per month",
+            column_config={
+                "USD/month": st.column_config.NumberColumn(format="dollar"),
+                "USD/hour": st.column_config.NumberColumn(format="$%.4g"),
+                "USD/1M tokens": st.column_config.NumberColumn(format="$%.4g"),
+                "USD/1M requests": st.column_config.NumberColumn(format="$%.4g"),
+                "Load (%)": st.column_config.NumberColumn(format="%.0f"),
+            },
+        )
+    if plan.rejected:
+        reasons = Counter(r.constraint for r in plan.rejected).most_common()
+        with st.expander(f"Dropped: {dropped} ({', '.join(f'{n} by {plain(name)}' for name, n in reasons)})"):
+            st.dataframe(
+                pd.DataFrame(
+                    [
+                        {
+                            "Instance": r.instance_type,
+                            "Cloud": r.provider,
+                            "Accelerator": r.accelerator or "–",
+                            "Constraint": r.constraint,
+                            "Because": r.because,
+                            "Smallest change": r.remedy or "–",
+                        }
+                        for r in plan.rejected
+                    ]
+                ),
+                hide_index=True,
+                alt="Kinds of instance that were dropped, with the reason",
+            )
+
+
+def _row(d: Deployment, *, tokens: bool) -> dict[str, object]:
+    latency = d.verdicts[0] if d.verdicts else None
+    per_million = d.cost.usd_per_million_output_tokens if tokens else d.cost.usd_per_1k_requests * 1000
+    parallel = f" (tp {d.parallelism.tp}, pp {d.parallelism.pp})" if d.parallelism and tokens else ""
+    return {
+        "Instances": f"{d.instances} × {d.instance_type}",
+        "Cloud": d.provider,
+        "Accelerators": f"{d.accelerators} × {d.accelerator}{parallel}" if d.accelerator else f"{d.vcpus_per_instance} vCPU each",
+        "USD/month": d.cost.usd_per_month,
+        "USD/hour": d.cost.usd_per_hour,
+        "USD/1M tokens" if tokens else "USD/1M requests": per_million,
+        f"{_short(latency.quantity)} p{latency.percentile} (ms)" if latency else "Latency (ms)": (
+            round(latency.predicted_ms, 3) if latency else None
+        ),
+        "Load (%)": d.utilization * 100,
+        "Price date": d.cost.price_date + ("*" if d.cost.price_marks else ""),
+    }
+
+
+def _short(quantity: str) -> str:
+    """The abbreviation in brackets, when a quantity has one."""
+    return quantity.split("(")[-1].rstrip(")") if "(" in quantity else quantity
+
+
+def working(plan: Plan) -> None:
+    """Each figure with its formula, the same with the numbers put in, its source and how far it can be trusted."""
+    if plan.working:
+        st.subheader("The working", anchor="working")
+        with st.expander(f"{len(plan.working)} steps: formula, numbers put in, source"):
+            rows = [
+                (s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust) for s in plan.working
+            ]
+            st.table(pd.DataFrame(rows, columns=list(_WORKING_COLUMNS)).set_index("Quantity").map(plain))
+    for caveat in plan.caveats:
+        st.caption(plain(caveat))
+
+
+def _value(value: float, unit: str) -> str:
+    if unit in ("bytes", "B"):
+        return f"{format_bytes(value)} ({value:,.0f} B)"
+    if unit == "ms":
+        return format_ms(value)
+    text = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    return f"{text} {unit}".strip()
+
+
+def facts(rows: list[tuple[str, str]]) -> None:
+    """A short list of named figures."""
+    cells = "".join(f"<tr><td>{escape(name)}</td><td><b>{escape(text)}</b></td></tr>" for name, text in rows)
+    st.html(f'<table class="slo"><tbody>{cells}</tbody></table>')
+
+
+def scenario_words(scenario: AnyScenario) -> str:
+    """The traffic of a scenario in a few words."""
+    if scenario.requests_per_s is not None:
+        return f"{scenario.requests_per_s:g} requests/s"
+    return f"{scenario.concurrency} users"
