@@ -38,9 +38,9 @@ MAX_CLIENTS = 2000
 SIMULATED_REQUESTS = 100_000
 """Requests measured in a simulation [1], at least, after three rounds of all clients to forget the start.
 
-Against an independent event simulation of 60,000 requests (120 settings, 1 to 16 servers, CV 0 to 2, 2026-11-22;
-the noise of both is in it) throughput is within 0.8 %, p99 within 2.1 % up to CV 1 and 4.9 % at CV 2 (P90 1.6 %
-and 2.1 %)."""
+Against an independent event simulation of 60,000 requests (120 settings, 1 to 16 servers, CV 0 to 2,
+2026-11-22; the noise of both is in it) throughput is within 0.8 %, p99 within 2.1 % up to CV 1 and 4.9 % at
+CV 2 (P90 1.6 % and 2.1 %)."""
 
 SIMULATED_CELLS = 20_000
 """Clients times runs side by side [1]: enough that a step is bound by arithmetic, small enough to stay in the

@@ -34,7 +34,7 @@ MAX_GAMMA_CV = 3.0
 """Largest CV of a gamma law [1]; above it most services are so short that the table becomes too coarse."""
 
 TABLE_POINTS = 4001
-"""Points in a table [1]. The cumulative trapezoid then has mean and CV right to 1e-4."""
+"""Points in a table [1]. The mean residual time is then right to 2e-4 at CV 10 and 1e-5 up to CV 5."""
 
 LATTICE_CELLS = 1024
 """Cells from 0 to beyond the largest quantile asked [1]. 8,192 cells move no p99 of the 182 measured settings

@@ -50,7 +50,7 @@ def delay_and_mean_wait(loads: Floats, servers: int, service: Law) -> tuple[Floa
     delay = blocked / (1.0 - loads * (1.0 - blocked))
     mean_residual = (1.0 + service.cv**2) / 2.0
     later = loads / (1.0 - loads) / servers
-    if service.cv < -1.0:
+    if service.cv < 1.0:
         # Erlang C is a little high for regular service. The correction is that which gives gamma service
         # Kimura's mean wait.
         first = _mean_first_residual("gamma", service.cv, servers)

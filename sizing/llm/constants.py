@@ -26,18 +26,18 @@ class Constant:
 
 
 CONSTANTS: tuple[Constant, ...] = (
-    Constant("memory", 0.70, 0.55, 0.90, "share of peak bandwidth", "streaming kernels at decode sizes; STREAM-like copies reach 0.9"),
+    Constant("memory", 0.75, 0.55, 0.92, "share of peak bandwidth", "streaming kernels at decode sizes; STREAM-like copies reach 0.9"),
     Constant("matmul_prefill", 0.50, 0.33, 0.75, "share of dense peak", "large matrix products of real servers, mixed with other work"),
-    Constant("matmul_decode", 0.40, 0.25, 0.65, "share of dense peak", "tall matrix products at batch up to a few hundred"),
+    Constant("matmul_decode", 0.45, 0.25, 0.75, "share of dense peak", "tall matrix products at batch up to a few hundred"),
     Constant("attention_prefill", 0.35, 0.22, 0.55, "share of 16-bit peak", "fused attention forward, causal"),
     Constant("link", 0.60, 0.40, 0.85, "share of one-direction link bandwidth", "ring collectives at the sizes of one step"),
     Constant("collective_nvlink_us", 12.0, 18.0, 7.0, "us for each all-reduce", "one-shot all-reduce with its launch on NVLink-like links"),
     Constant("collective_pcie_us", 30.0, 50.0, 20.0, "us for each all-reduce", "all-reduce through PCIe and host memory"),
     Constant("hop_us", 40.0, 80.0, 20.0, "us for each pipeline hop", "point-to-point send with scheduling"),
     Constant("network_gb_per_s", 12.5, 6.0, 25.0, "GB/s between machines for each accelerator", "100 Gbit/s class network, assumed"),
-    Constant("layer_us", 22.0, 35.0, 14.0, "us for each layer of a step", "kernel gaps and small kernels under CUDA graphs"),
-    Constant("expert_layer_us", 40.0, 70.0, 22.0, "us more for each layer with experts", "routing, permutation and grouped products"),
-    Constant("prompts_before_first_token", 0.35, 0.6, 0.1, "share of the others' prompts", "clients that start together stay bunched"),
+    Constant("layer_us", 20.0, 38.0, 12.0, "us for each layer of a step", "kernel gaps and small kernels under CUDA graphs"),
+    Constant("expert_layer_us", 28.0, 80.0, 12.0, "us more for each layer with experts", "routing, permutation and grouped products"),
+    Constant("prompts_before_first_token", 0.22, 0.6, 0.06, "share of the others' prompts", "clients that start together stay bunched"),
     Constant("prefill_fixed_ms", 20.0, 45.0, 8.0, "ms for each request", "HTTP, tokenising, scheduling and the first reply"),
     Constant("sequence_us", 8.0, 16.0, 3.0, "us for each sequence of a step", "sampling, detokenising and bookkeeping"),
 )
