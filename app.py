@@ -34,7 +34,9 @@ DOORS = (
 
 draw_frame("Start")
 st.title("What hardware, how many, how fast, at what cost?")
-st.caption("Pick what you want to serve. Every page answers at once, follows each control, and its link carries all of it.")
+st.caption(
+    "Pick what you want to serve. Every page answers at once, follows each control, and its link carries all of it."
+)
 catalog = catalogs.load()
 examples = worked_examples()
 for column, (page, title, applies, example) in zip(st.columns(3), DOORS, strict=True):

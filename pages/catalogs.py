@@ -34,8 +34,16 @@ table = st.segmented_control(
 )
 with st.container(horizontal=True, vertical_alignment="bottom"):
     search = st.text_input("Search in all columns", key=key("search"), placeholder="for example h100 or llama")
-    trust = st.multiselect("Trust", choices(CatalogView, "trust"), key=key("trust"), placeholder="any", format_func=lambda w: w.replace("_", " "))
-    providers = st.multiselect("Clouds", choices(CatalogView, "providers"), key=key("providers"), placeholder="any", format_func=words)
+    trust = st.multiselect(
+        "Trust",
+        choices(CatalogView, "trust"),
+        key=key("trust"),
+        placeholder="any",
+        format_func=lambda w: w.replace("_", " "),
+    )
+    providers = st.multiselect(
+        "Clouds", choices(CatalogView, "providers"), key=key("providers"), placeholder="any", format_func=words
+    )
     marked = st.checkbox("Only old, derived or doubtful", key=key("marked_only"))
 view = settle_view(
     state, {"table": table, "search": search[:100], "trust": trust, "providers": providers, "marked_only": marked}

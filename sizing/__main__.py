@@ -48,7 +48,9 @@ def read_scenario(source: str) -> tuple[AnyScenario, Catalog]:
 
 def _limited(text: str) -> str:
     if len(text) > MAX_SCENARIO_BYTES:
-        raise InputError("scenario", f"over {MAX_SCENARIO_BYTES:,} characters", f"at most {MAX_SCENARIO_BYTES:,} characters")
+        raise InputError(
+            "scenario", f"over {MAX_SCENARIO_BYTES:,} characters", f"at most {MAX_SCENARIO_BYTES:,} characters"
+        )
     return text
 
 
@@ -92,13 +94,17 @@ def _catalog(arguments: argparse.Namespace) -> int:
         print(problem)
     sizes = ", ".join(f"{len(rows)} {name.replace('_', ' ')}" for name, rows in catalog.tables().items())
     print(f"Catalog {catalog.version}: {sizes}.")
-    print(f"Parameter counts computed from the architecture equal the catalog's in {parameters.checked_count(catalog)} rows.")
+    print(
+        f"Parameter counts computed from the architecture equal the catalog's in {parameters.checked_count(catalog)} rows."
+    )
     print("Every row is valid." if not problems else f"{len(problems)} problems.")
     return FOUND if not problems else NONE_MEETS
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sizing", description="What hardware, how many, how fast, at what cost.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sizing", description="What hardware, how many, how fast, at what cost."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     source = "a YAML or JSON file, - for standard input, a link or its query string"
     plan = commands.add_parser("plan", help="print the plan of a scenario")

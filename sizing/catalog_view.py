@@ -52,7 +52,19 @@ COLUMN_UNITS = {
     "kv_elems_per_token_sliding": "elements/token",
     "state_elems_per_seq": "elements",
 }
-FIRST_COLUMNS = ("id", "name", "provider", "instance_type", "region", "basis", "usd_per_hour", "as_of", "marks", "trust", "doubts")
+FIRST_COLUMNS = (
+    "id",
+    "name",
+    "provider",
+    "instance_type",
+    "region",
+    "basis",
+    "usd_per_hour",
+    "as_of",
+    "marks",
+    "trust",
+)
+LAST_COLUMNS = ("note", "price_note", "doubts", "source")
 
 
 class CatalogView(BaseModel):
@@ -79,7 +91,14 @@ def column_name(field: str) -> str:
     for ending, unit in UNIT_ENDINGS:
         if field.endswith(ending):
             stem = field.removesuffix(ending)
-            kept = next((w for w in ("nominal", "usable", "reported", "native", "fp32", "fp16", "baseline", "max") if ending.endswith(w)), "")
+            kept = next(
+                (
+                    w
+                    for w in ("nominal", "usable", "reported", "native", "fp32", "fp16", "baseline", "max")
+                    if ending.endswith(w)
+                ),
+                "",
+            )
             return f"{stem.replace('_', ' ')} {kept}".strip() + f" ({unit})"
     return field.replace("_", " ")
 
@@ -144,4 +163,5 @@ def columns(found: list[dict[str, Any]]) -> list[str]:
     """Fields of the rows in the order of the table: what identifies and dates a row first; those always empty left out."""
     present = dict.fromkeys(name for row in found for name, value in row.items() if value not in (None, ""))
     first = [name for name in FIRST_COLUMNS if name in present]
-    return [*first, *(name for name in present if name not in first and name != "source"), *(["source"] if "source" in present else [])]
+    last = [name for name in LAST_COLUMNS if name in present]
+    return [*first, *(name for name in present if name not in (*first, *last)), *last]

@@ -86,7 +86,11 @@ def _broken_rule(scenario: ScenarioBase, instance: Instance) -> tuple[str, str, 
     if scenario.instances and instance.id not in scenario.instances:
         return "instances", "not among the allowed instances", f"allow {instance.id}"
     if scenario.accelerators and instance.category == "gpu" and instance.accelerator_id not in scenario.accelerators:
-        return "accelerators", f"{instance.accelerator_id} is not among the allowed accelerators", f"allow {instance.accelerator_id}"
+        return (
+            "accelerators",
+            f"{instance.accelerator_id} is not among the allowed accelerators",
+            f"allow {instance.accelerator_id}",
+        )
     return None
 
 

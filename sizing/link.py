@@ -71,7 +71,9 @@ def to_query(scenario: AnyView, *, catalog_version: str) -> str:
     """
     query = urlencode(to_params(scenario, catalog_version=catalog_version), safe=",")
     if len(query) > MAX_LINK_CHARACTERS:
-        raise InputError("link", f"{len(query)} characters", f"at most {MAX_LINK_CHARACTERS}: shorten the notes or the lists")
+        raise InputError(
+            "link", f"{len(query)} characters", f"at most {MAX_LINK_CHARACTERS}: shorten the notes or the lists"
+        )
     return query
 
 

@@ -25,7 +25,14 @@ _FAMILIES: dict[str, Callable[[Any, Catalog], Plan]] = {
 _CACHE_SIZE = 512
 _cache: OrderedDict[tuple[AnyScenario, str], Plan] = OrderedDict()
 
-LATENCY_LIMITS = ("ttft_target_ms", "tpot_target_ms", "latency_target_ms", "p50_target_ms", "p95_target_ms", "p99_target_ms")
+LATENCY_LIMITS = (
+    "ttft_target_ms",
+    "tpot_target_ms",
+    "latency_target_ms",
+    "p50_target_ms",
+    "p95_target_ms",
+    "p99_target_ms",
+)
 LIMIT_SEARCH_STEPS = 7
 LIMIT_SEARCH_FACTOR = 64.0
 
@@ -69,7 +76,9 @@ def remedies(scenario: AnyScenario, catalog: Catalog) -> tuple[Remedy, ...]:
         if raised := _raised_limit(scenario, catalog, name):
             found.append(raised)
     if not found:
-        freed: dict[str, Any] = {name: None for name in (*limits, "max_usd_per_month") if getattr(scenario, name) is not None}
+        freed: dict[str, Any] = {
+            name: None for name in (*limits, "max_usd_per_month") if getattr(scenario, name) is not None
+        }
         if freed and (r := _try(scenario, catalog, freed)):
             found.append(r)
         else:
@@ -119,7 +128,9 @@ def _try(scenario: AnyScenario, catalog: Catalog, changes: dict[str, Any]) -> Re
         return None
     if best is None:
         return None
-    wording = " and ".join(_wording(name, getattr(scenario, name), value, best.cost.usd_per_month) for name, value in changes.items())
+    wording = " and ".join(
+        _wording(name, getattr(scenario, name), value, best.cost.usd_per_month) for name, value in changes.items()
+    )
     sentence = f"{wording[0].upper()}{wording[1:]}: {best.instances} x {best.instance_type}, {format_usd(best.cost.usd_per_month)} a month."
     field = " + ".join(changes)
     value = next(iter(changes.values())) if len(changes) == 1 else dict(changes)
@@ -134,7 +145,11 @@ def _wording(name: str, now: Any, value: Any, usd_per_month: float) -> str:
         return f"raise the budget from {format_usd(now)} to {format_usd(usd_per_month)} a month"
     if name in LATENCY_LIMITS:
         limit = name.removesuffix("_target_ms").replace("_", " ")
-        return f"drop the {limit} limit of {now:g} ms" if value is None else f"raise the {limit} limit from {now:g} to {value:g} ms"
+        return (
+            f"drop the {limit} limit of {now:g} ms"
+            if value is None
+            else f"raise the {limit} limit from {now:g} to {value:g} ms"
+        )
     if value in (None, ()):
         return f"leave {label} open (now {', '.join(now) if isinstance(now, tuple) else now})"
     return f"set {label} to {value} (now {now})"
@@ -161,7 +176,5 @@ def _raised_limit(scenario: AnyScenario, catalog: Catalog, name: str) -> Remedy 
 
 def _rounded(value: float) -> float:
     """A limit rounded up to three significant digits, so that it reads well and still suffices."""
-    from math import ceil, floor, log10
-
     step = 10.0 ** (floor(log10(value)) - 2)
     return round(ceil(value / step) * step, 12)

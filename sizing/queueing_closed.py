@@ -145,9 +145,7 @@ def _quantiles(present: Floats, servers: int, law: Law) -> Floats:
         wait = np.zeros_like(one_leaves)
         for chance in waits[::-1]:
             wait = (wait + chance) * one_leaves
-        return (present[:servers].sum() + wait) * lattice.transform(
-            np.interp(lattice.edges, law.time, law.cdf)
-        )
+        return (present[:servers].sum() + wait) * lattice.transform(np.interp(lattice.edges, law.time, law.cdf))
 
     alone = law.quantile(SHARES)
     mean_wait = float(waits @ np.arange(1, len(waits) + 1)) / servers

@@ -98,9 +98,7 @@ def service_law(name: ServiceLaw, cv: float) -> Law:
     if not 0.0 <= cv <= MAX_SERVICE_CV:
         raise InputError("service_cv", cv, f"a number from 0 to {MAX_SERVICE_CV:g}")
     if name == "hyperexponential" and cv < 1.0:
-        raise InputError(
-            "service_cv", cv, f"a number from 1 to {MAX_SERVICE_CV:g} for a hyperexponential law"
-        )
+        raise InputError("service_cv", cv, f"a number from 1 to {MAX_SERVICE_CV:g} for a hyperexponential law")
     if name == "gamma" and cv > MAX_GAMMA_CV:
         raise InputError("service_cv", cv, f"a number from 0 to {MAX_GAMMA_CV:g} for a gamma law")
     return _table(name, round(cv, 6))
@@ -150,8 +148,7 @@ def _log_time_density(name: ServiceLaw, cv: float) -> tuple[Callable[[Floats, Fl
     return (
         (
             lambda log_time, time: (
-                np.log((fast**2 * np.exp(-fast * time) + slow**2 * np.exp(-slow * time)) / 2.0 + 1e-300)
-                + log_time
+                np.log((fast**2 * np.exp(-fast * time) + slow**2 * np.exp(-slow * time)) / 2.0 + 1e-300) + log_time
             )
         ),
         -30.0,

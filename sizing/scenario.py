@@ -52,18 +52,28 @@ class ScenarioBase(BaseModel):
         None, gt=0, le=1e7, description="Mean rate of requests [1/s], arriving at random (Poisson)."
     )
     concurrency: int | None = Field(
-        None, ge=1, le=1_000_000, description="Users that each wait for their reply before they ask again (closed loop)."
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Users that each wait for their reply before they ask again (closed loop).",
     )
     think_time_s: float = Field(
-        0.0, ge=0, le=86_400, description="Pause of a user between reply and next request [s]; counts with concurrency only."
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Pause of a user between reply and next request [s]; counts with concurrency only.",
     )
     providers: tuple[Provider, ...] = Field((), description="Clouds to choose from; none named means all.")
     accelerators: tuple[CatalogId, ...] = Field((), description="Accelerators to choose from; none named means all.")
     instances: tuple[CatalogId, ...] = Field((), description="Instance ids to choose from; none named means all.")
     region: RegionGroup = Field("us", description="Part of the world whose price list counts.")
     price_basis: PriceBasis = Field("on_demand", description="On demand, spot, or a commitment of one or three years.")
-    max_usd_per_month: float | None = Field(None, gt=0, le=1e12, description="Budget [USD a month of 730 h]; empty means no limit.")
-    utilization_cap: float = Field(0.7, ge=0.05, le=0.98, description="Share of capacity that the demanded load may use.")
+    max_usd_per_month: float | None = Field(
+        None, gt=0, le=1e12, description="Budget [USD a month of 730 h]; empty means no limit."
+    )
+    utilization_cap: float = Field(
+        0.7, ge=0.05, le=0.98, description="Share of capacity that the demanded load may use."
+    )
     spare_replicas: int = Field(0, ge=0, le=1000, description="Replicas or instances kept beyond the need (1 = N+1).")
 
     @model_validator(mode="before")
@@ -98,15 +108,29 @@ class LlmScenario(ScenarioBase):
     )
     prompt_tokens: int = Field(1000, ge=1, le=10_000_000, description="Mean tokens of a prompt.")
     output_tokens: int = Field(250, ge=1, le=1_000_000, description="Mean tokens of a reply.")
-    ttft_target_ms: float | None = Field(1000.0, gt=0, le=1e7, description="Limit for time to first token [ms]; empty means none.")
-    tpot_target_ms: float | None = Field(50.0, gt=0, le=1e6, description="Limit for time per output token [ms]; empty means none.")
+    ttft_target_ms: float | None = Field(
+        1000.0, gt=0, le=1e7, description="Limit for time to first token [ms]; empty means none."
+    )
+    tpot_target_ms: float | None = Field(
+        50.0, gt=0, le=1e6, description="Limit for time per output token [ms]; empty means none."
+    )
     slo_percentile: Percentile = Field(95, description="Percentile at which the limits must hold.")
-    tensor_parallel: int | None = Field(None, ge=1, le=128, description="Accelerators that share each layer; empty means search.")
-    pipeline_parallel: int | None = Field(None, ge=1, le=64, description="Groups that share the layers in sequence; empty means search.")
-    max_accelerators_per_replica: int = Field(16, ge=1, le=128, description="Largest tensor x pipeline product searched.")
+    tensor_parallel: int | None = Field(
+        None, ge=1, le=128, description="Accelerators that share each layer; empty means search."
+    )
+    pipeline_parallel: int | None = Field(
+        None, ge=1, le=64, description="Groups that share the layers in sequence; empty means search."
+    )
+    max_accelerators_per_replica: int = Field(
+        16, ge=1, le=128, description="Largest tensor x pipeline product searched."
+    )
     runtime: LlmRuntime = Field("vllm", description="Serving engine.")
-    batch: int | None = Field(None, ge=1, le=4096, description="Most sequences decoded together in a replica; empty means search.")
-    gpu_memory_utilization: float = Field(0.9, ge=0.1, le=0.99, description="Share of accelerator memory the engine may use.")
+    batch: int | None = Field(
+        None, ge=1, le=4096, description="Most sequences decoded together in a replica; empty means search."
+    )
+    gpu_memory_utilization: float = Field(
+        0.9, ge=0.1, le=0.99, description="Share of accelerator memory the engine may use."
+    )
     max_batched_tokens: int = Field(8192, ge=128, le=1_000_000, description="Token budget of one engine step.")
 
 
@@ -116,19 +140,31 @@ class DeepLearningScenario(ScenarioBase):
     kind: Literal["deep_learning"] = "deep_learning"
     model: CatalogId = Field("torchvision-resnet50", description="Catalog id of the model.")
     input_size: int | None = Field(
-        None, ge=1, le=10_000_000, description="Side in pixels, tokens, frames or samples, as the model counts; empty means its usual size."
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Side in pixels, tokens, frames or samples, as the model counts; empty means its usual size.",
     )
-    batch: int | None = Field(None, ge=1, le=65_536, description="Samples run together; empty means the best under the target.")
+    batch: int | None = Field(
+        None, ge=1, le=65_536, description="Samples run together; empty means the best under the target."
+    )
     precision: DeepLearningPrecision = Field("fp16", description="Number format of weights and activations.")
     runtime: DeepLearningRuntime = Field("onnxruntime", description="Runtime that executes the model.")
-    attention: Attention = Field("fused", description="Attention as one fused kernel, or with its score matrix written out.")
+    attention: Attention = Field(
+        "fused", description="Attention as one fused kernel, or with its score matrix written out."
+    )
     requests_per_s: float | None = Field(
         500.0, gt=0, le=1e7, description="Mean rate of requests [1/s], one sample each, arriving at random (Poisson)."
     )
-    latency_target_ms: float | None = Field(100.0, gt=0, le=1e7, description="Limit for the time from request to reply [ms]; empty means none.")
+    latency_target_ms: float | None = Field(
+        100.0, gt=0, le=1e7, description="Limit for the time from request to reply [ms]; empty means none."
+    )
     slo_percentile: Percentile = Field(95, description="Percentile at which the limit must hold.")
     cpu_ms_per_request: float = Field(
-        2.0, ge=0, le=60_000, description="CPU time of one request outside the model [ms]: decode, resize or tokenise, and post-process."
+        2.0,
+        ge=0,
+        le=60_000,
+        description="CPU time of one request outside the model [ms]: decode, resize or tokenise, and post-process.",
     )
 
 
@@ -137,13 +173,17 @@ class StatisticalScenario(ScenarioBase):
 
     kind: Literal["statistical"] = "statistical"
     family: CatalogId = Field("gradient-boosting-xgboost", description="Catalog id of the model family.")
-    runtime: StatisticalRuntime = Field("native", description="Library call, booster call, ONNX Runtime or compiled trees.")
+    runtime: StatisticalRuntime = Field(
+        "native", description="Library call, booster call, ONNX Runtime or compiled trees."
+    )
     features: int = Field(100, ge=1, le=1_000_000, description="Numbers in one row of input.")
     rows_per_request: int = Field(1, ge=1, le=1_000_000, description="Rows sent in one request.")
     outputs: int = Field(1, ge=1, le=100_000, description="Classes or targets predicted.")
     trees: int = Field(100, ge=1, le=1_000_000, description="Trees, for tree ensembles.")
     depth: int = Field(6, ge=1, le=64, description="Levels of splits in a tree.")
-    leaves: int | None = Field(None, ge=2, le=10_000_000, description="Leaves of a tree; empty means full trees of the depth, 2^depth.")
+    leaves: int | None = Field(
+        None, ge=2, le=10_000_000, description="Leaves of a tree; empty means full trees of the depth, 2^depth."
+    )
     support_vectors: int = Field(1000, ge=1, le=100_000_000, description="Support vectors, for SVM.")
     training_rows: int = Field(10_000, ge=1, le=1_000_000_000, description="Stored rows, for nearest neighbours.")
     clusters: int = Field(8, ge=1, le=1_000_000, description="Centres, for k-means.")
@@ -153,12 +193,22 @@ class StatisticalScenario(ScenarioBase):
     requests_per_s: float | None = Field(
         200.0, gt=0, le=1e7, description="Mean rate of requests [1/s], arriving at random (Poisson)."
     )
-    p50_target_ms: float | None = Field(None, gt=0, le=1e7, description="Limit for the median time in system [ms]; empty means none.")
-    p95_target_ms: float | None = Field(None, gt=0, le=1e7, description="Limit for the 95th percentile [ms]; empty means none.")
-    p99_target_ms: float | None = Field(20.0, gt=0, le=1e7, description="Limit for the 99th percentile [ms]; empty means none.")
-    service_cv: float | None = Field(None, ge=0, le=5, description="Spread of service time (std / mean); empty means the measured 0.3.")
+    p50_target_ms: float | None = Field(
+        None, gt=0, le=1e7, description="Limit for the median time in system [ms]; empty means none."
+    )
+    p95_target_ms: float | None = Field(
+        None, gt=0, le=1e7, description="Limit for the 95th percentile [ms]; empty means none."
+    )
+    p99_target_ms: float | None = Field(
+        20.0, gt=0, le=1e7, description="Limit for the 99th percentile [ms]; empty means none."
+    )
+    service_cv: float | None = Field(
+        None, ge=0, le=5, description="Spread of service time (std / mean); empty means the measured 0.3."
+    )
     http_overhead_ms: float = Field(0.8, ge=0, le=1000, description="Web server time of one request [ms].")
-    workers_per_instance: int | None = Field(None, ge=1, le=1024, description="Processes on one instance; empty means one a physical core.")
+    workers_per_instance: int | None = Field(
+        None, ge=1, le=1024, description="Processes on one instance; empty means one a physical core."
+    )
 
 
 Scenario = Annotated[LlmScenario | DeepLearningScenario | StatisticalScenario, Field(discriminator="kind")]
@@ -238,7 +288,9 @@ def scenario_from_yaml(text: str) -> AnyScenario:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
-        raise InputError("scenario", f"line {where.line + 1}" if where else "the file", "YAML or JSON that parses") from None
+        raise InputError(
+            "scenario", f"line {where.line + 1}" if where else "the file", "YAML or JSON that parses"
+        ) from None
     except (RecursionError, ValueError):
         raise InputError("scenario", "the file", "YAML or JSON that parses") from None
     return parse_scenario(data)

@@ -1,8 +1,9 @@
-"""Row of the statistical model families in the catalogs: which sizes matter, and per runtime what time and memory they cost.
+"""Row of the statistical model families: which sizes matter, and what each runtime costs in time and memory.
 
-Time of one call on the measured host, for B rows, T trees, V stored rows and W units of work a row (`Shape` says which):
+Time of one call on the measured host, for B rows, T trees, V stored rows and W units of work a row (see `Shape`):
 
-    t = call_us + tree_us T + (call_vector_ns V + call_unit_ns W) / 1000 + B (row_ns + vector_ns V + unit_ns W x cache) / 1000
+    t = call_us + tree_us T + (call_vector_ns V + call_unit_ns W) / 1000
+        + B (row_ns + vector_ns V + unit_ns W x cache) / 1000
     cache = max(1, file bytes / 512 KiB) ^ cache_exponent
 
 Bytes, of the model file and of the resident model, are `fixed + tree x trees + (node + node_output x outputs) x nodes +

@@ -64,7 +64,9 @@ def _lines(plan: Plan) -> Iterator[str]:
         for remedy in plan.remedies:
             yield f"  {remedy.sentence}"
     yield ""
-    reasons = ", ".join(f"{count} by {name}" for name, count in Counter(r.constraint for r in plan.rejected).most_common())
+    reasons = ", ".join(
+        f"{count} by {name}" for name, count in Counter(r.constraint for r in plan.rejected).most_common()
+    )
     yield f"Searched {plan.search.candidates} kinds of instance: {len(plan.ranked)} serve it, {len(plan.rejected)} dropped ({reasons or 'none'})."
     yield f"Binding constraint: {plan.binding_constraint}. Catalog {plan.catalog}."
     for caveat in plan.caveats:

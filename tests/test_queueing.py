@@ -66,10 +66,7 @@ def test_one_exponential_server(load: float) -> None:
 
 def test_exponential_quantile_when_both_rates_coincide() -> None:
     # Two servers at load 1/2: waiting time and service time have the same rate, P(T > t) = e^-t (1 + t / 3).
-    t = (
-        time_in_system_quantile(percentile=99, arrival_per_s=1, service_mean_ms=1000, service_cv=1, servers=2)
-        / 1000
-    )
+    t = time_in_system_quantile(percentile=99, arrival_per_s=1, service_mean_ms=1000, service_cv=1, servers=2) / 1000
     assert math.exp(-t) * (1 + t / 3) == pytest.approx(0.01, rel=1e-5)
 
 
@@ -90,8 +87,7 @@ def test_constant_service_at_one_server_has_erlangs_distribution() -> None:
         )
         t = in_system / 1000 - 1
         terms = [
-            (-load * (t - k)) ** k / math.factorial(k) * math.exp(load * (t - k))
-            for k in range(math.floor(t) + 1)
+            (-load * (t - k)) ** k / math.factorial(k) * math.exp(load * (t - k)) for k in range(math.floor(t) + 1)
         ]
         assert (1 - load) * sum(terms) == pytest.approx(share / 100, abs=2e-3)
 
@@ -159,9 +155,7 @@ def test_no_load_means_no_wait(cv: float, servers: int) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(load=st.floats(0.0, 0.99), cv=CVS, servers=SERVERS)
-def test_percentiles_are_ordered_and_never_under_the_service_time(
-    load: float, cv: float, servers: int
-) -> None:
+def test_percentiles_are_ordered_and_never_under_the_service_time(load: float, cv: float, servers: int) -> None:
     answer, idle = one(load=load, cv=cv, servers=servers), one(load=0.0, cv=cv, servers=servers)
     assert answer.p50_ms <= answer.p95_ms <= answer.p99_ms
     assert answer.p50_ms >= idle.p50_ms * (1 - 1e-9)
@@ -194,9 +188,7 @@ def test_times_fall_with_servers(load: float, cv: float, servers: int, more: int
 @given(load=st.floats(0.0, 0.98), cv=CVS, servers=SERVERS, scale=st.sampled_from([1e-3, 7.0, 1e4]))
 def test_only_ratios_of_times_matter(load: float, cv: float, servers: int, scale: float) -> None:
     base = one(load=load, cv=cv, servers=servers)
-    scaled = mgc(
-        arrival_per_s=load * servers / scale, service_mean_ms=1000 * scale, service_cv=cv, servers=servers
-    )
+    scaled = mgc(arrival_per_s=load * servers / scale, service_mean_ms=1000 * scale, service_cv=cv, servers=servers)
     assert scaled.p99_ms == pytest.approx(base.p99_ms * scale, rel=1e-6)
 
 
@@ -300,9 +292,7 @@ def test_instances_between_the_last_doubling_and_the_limit() -> None:
 
 
 def test_tighter_target_never_needs_fewer() -> None:
-    counts = [
-        instances(5000.0, percentile_targets_ms={99: limit}) for limit in (200.0, 60.0, 30.0, 20.0, 19.0)
-    ]
+    counts = [instances(5000.0, percentile_targets_ms={99: limit}) for limit in (200.0, 60.0, 30.0, 20.0, 19.0)]
     assert None not in counts
     assert counts == sorted(c for c in counts if c is not None)
     assert counts[-1] != counts[0]

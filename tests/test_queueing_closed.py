@@ -44,9 +44,7 @@ def simulated(*, clients: int, think: float, cv: float, servers: int, requests: 
 
 
 @pytest.mark.parametrize("cv", [0.0, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize(
-    ("clients", "think", "servers"), [(2, 1.0, 1), (16, 3.0, 4), (24, 5.0, 4), (40, 0.5, 16)]
-)
+@pytest.mark.parametrize(("clients", "think", "servers"), [(2, 1.0, 1), (16, 3.0, 4), (24, 5.0, 4), (40, 0.5, 16)])
 def test_against_an_event_simulation(clients: int, think: float, servers: int, cv: float) -> None:
     truth = simulated(clients=clients, think=think, cv=cv, servers=servers, requests=60_000)
     answer = closed_loop(
@@ -117,9 +115,7 @@ def test_bounds_and_order(clients: int, think: float, cv: float, servers: int) -
 
 def test_same_inputs_same_figures_and_more_clients_more_throughput() -> None:
     rates = [
-        closed_loop(
-            clients=n, think_time_ms=50, service_mean_ms=10, service_cv=0.3, servers=2
-        ).throughput_per_s
+        closed_loop(clients=n, think_time_ms=50, service_mean_ms=10, service_cv=0.3, servers=2).throughput_per_s
         for n in (1, 3, 6, 12, 24, 12)
     ]
     assert rates[3] == rates[5]

@@ -52,9 +52,7 @@ def test_constant_service() -> None:
     # The least of c uniform times on (0, 1) has mean 1 / (c + 1).
     for servers in (1, 3, 64):
         assert law.mean_first_residual(servers) == pytest.approx(1 / (servers + 1), rel=1e-3)
-        assert service_law("gamma", 0.005).mean_first_residual(servers) == pytest.approx(
-            1 / (servers + 1), rel=1e-3
-        )
+        assert service_law("gamma", 0.005).mean_first_residual(servers) == pytest.approx(1 / (servers + 1), rel=1e-3)
 
 
 def test_sum_of_many_short_times_keeps_its_mean_on_a_coarse_lattice() -> None:

@@ -33,7 +33,9 @@ def test_a_kind_alone_is_a_whole_scenario(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", list(SCENARIO_TYPES))
 def test_every_field_says_what_it_is(kind: str) -> None:
-    silent = [name for name, field in SCENARIO_TYPES[kind].model_fields.items() if name != "kind" and not field.description]
+    silent = [
+        name for name, field in SCENARIO_TYPES[kind].model_fields.items() if name != "kind" and not field.description
+    ]
     assert silent == []
 
 

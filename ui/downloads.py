@@ -13,39 +13,45 @@ from sizing.plan import Plan
 from sizing.scenario import scenario_to_yaml
 from ui.frame import page_address
 
+_COLUMNS = (
+    *("instance", "provider", "region", "accelerator", "instances", "replicas", "batch", "utilization"),
+    *("usd_per_hour", "usd_per_month", "usd_per_1k_requests", "price_date", "price_marks"),
+    *("status", "reason", "smallest_change"),
+)
+
 
 def ranking_csv(plan: Plan) -> str:
     """CSV of the ranking, dropped kinds of instance included with their reason; costs in USD, month of 730 h."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["instance", "provider", "region", "accelerator", "instances", "replicas", "batch", "utilization", "usd_per_hour"]
-        + ["usd_per_month", "usd_per_1k_requests", "price_date", "price_marks", "status", "reason", "smallest_change"]
-    )
+    writer = csv.DictWriter(out, _COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
     for d in plan.ranked:
-        c = d.cost
-        writer.writerow(
-            [d.instance_type, d.provider, d.region, d.accelerator or "", d.instances, d.replicas, d.batch or "", d.utilization]
-            + [c.usd_per_hour, c.usd_per_month, c.usd_per_1k_requests, c.price_date, "; ".join(c.price_marks), "meets", "", ""]
-        )
+        cost = d.cost.model_dump(include={"usd_per_hour", "usd_per_month", "usd_per_1k_requests", "price_date"})
+        facts = d.model_dump(include=set(_COLUMNS) & set(type(d).model_fields))
+        marks = "; ".join(d.cost.price_marks)
+        writer.writerow({**facts, **cost, "instance": d.instance_type, "price_marks": marks, "status": "meets"})
     for r in plan.rejected:
-        writer.writerow(
-            [r.instance_type, r.provider, "", r.accelerator or "", *[""] * 9, "dropped", f"{r.constraint}: {r.because}", r.remedy or ""]
-        )
+        facts = {"instance": r.instance_type, "provider": r.provider, "accelerator": r.accelerator, "status": "dropped"}
+        writer.writerow({**facts, "reason": f"{r.constraint}: {r.because}", "smallest_change": r.remedy or ""})
     return out.getvalue()
 
 
 def take_away(plan: Plan) -> None:
-    """Download buttons and the link as text."""
+    """Download buttons (the files are made when asked for) and the link as text."""
     st.subheader("Take away", anchor="take-away")
     stem = plan.scenario.kind.replace("_", "-")
     with st.container(horizontal=True):
         st.download_button(
-            "Ranking (CSV)", ranking_csv(plan), f"{stem}-ranking.csv", "text/csv", icon=":material/download:", on_click="ignore"
+            "Ranking (CSV)",
+            ranking_csv(plan),
+            f"{stem}-ranking.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
         )
         st.download_button(
             "Scenario (YAML)",
-            scenario_to_yaml(plan.scenario),
+            lambda: scenario_to_yaml(plan.scenario),
             f"{stem}-scenario.yaml",
             "application/yaml",
             icon=":material/download:",
@@ -53,11 +59,13 @@ def take_away(plan: Plan) -> None:
         )
         st.download_button(
             "Plan (JSON)",
-            json.dumps(plan.as_json(), indent=2),
+            lambda: json.dumps(plan.as_json(), indent=2),
             f"{stem}-plan.json",
             "application/json",
             icon=":material/download:",
             on_click="ignore",
         )
     st.caption("The link opens this page with every input as it is now, under the same catalog:")
-    st.code(links.to_link(plan.scenario, catalog_version=plan.catalog, base=page_address()), language=None, wrap_lines=True)
+    st.code(
+        links.to_link(plan.scenario, catalog_version=plan.catalog, base=page_address()), language=None, wrap_lines=True
+    )

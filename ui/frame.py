@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -10,6 +11,7 @@ from sizing import catalog as catalogs
 from ui.state import PageState, use_present_catalog
 
 PRODUCT = "Inference sizing"
+ICON = Path(__file__).with_name("icon.png")
 PAGES = (
     ("app.py", "Start"),
     ("pages/statistical.py", "Statistical"),
@@ -66,7 +68,7 @@ border:1px solid currentColor;background:transparent;color:inherit;cursor:pointe
 
 def draw_frame(title: str) -> None:
     """Page title and style, then one row of navigation with the copy-link control at its end. Call it first."""
-    st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=":material/speed:", layout="wide")
+    st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
     with st.container(key="nav", horizontal=True, vertical_alignment="center", gap="small"):
         for path, label in PAGES:

@@ -118,7 +118,9 @@ class Inputs:
         self._places[name] = place
         return widget_key(self.state.kind, name), LABELS[name], self._type.model_fields[name].description
 
-    def number(self, name: str, *, step: float | None = None, label: str | None = None, placeholder: str = "none") -> None:
+    def number(
+        self, name: str, *, step: float | None = None, label: str | None = None, placeholder: str = "none"
+    ) -> None:
         """Number of a field; left empty it is None where the field may be."""
         key, text, hint = self._open(name)
         whole = "int" in str(self._type.model_fields[name].annotation)

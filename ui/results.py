@@ -59,7 +59,11 @@ def _metrics(best: Deployment) -> None:
     cost = best.cost
     machines = f"{best.instances} × {best.instance_type}"
     with st.container(horizontal=True, gap="small"):
-        detail = f"{best.accelerators} × {best.accelerator_name}" if best.accelerator_name else f"{best.replicas} workers"
+        detail = (
+            f"{best.accelerators} × {best.accelerator_name}"
+            if best.accelerator_name
+            else f"{best.replicas} worker{'s' if best.replicas > 1 else ''}"
+        )
         st.metric("Machines", machines, help=f"{best.provider}, {best.region}: {detail}", width="stretch")
         st.metric("Cost per month", format_usd(cost.usd_per_month), help="Hourly price x 730 h.", width="stretch")
         st.metric("Cost per hour", format_usd(cost.usd_per_hour), width="stretch")
@@ -154,7 +158,9 @@ def _row(d: Deployment, *, tokens: bool) -> dict[str, object]:
     return {
         "Instances": f"{d.instances} × {d.instance_type}",
         "Cloud": d.provider,
-        "Accelerators": f"{d.accelerators} × {d.accelerator}{parallel}" if d.accelerator else f"{d.vcpus_per_instance} vCPU each",
+        "Accelerators": f"{d.accelerators} × {d.accelerator}{parallel}"
+        if d.accelerator
+        else f"{d.vcpus_per_instance} vCPU each",
         "USD/month": d.cost.usd_per_month,
         "USD/hour": d.cost.usd_per_hour,
         "USD/1M tokens" if tokens else "USD/1M requests": per_million,
@@ -177,7 +183,8 @@ def working(plan: Plan) -> None:
         st.subheader("The working", anchor="working")
         with st.expander(f"{len(plan.working)} steps: formula, numbers put in, source"):
             rows = [
-                (s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust) for s in plan.working
+                (s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust)
+                for s in plan.working
             ]
             st.table(pd.DataFrame(rows, columns=list(_WORKING_COLUMNS)).set_index("Quantity").map(plain))
     for caveat in plan.caveats:

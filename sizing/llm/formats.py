@@ -10,21 +10,27 @@ from sizing.scenario import WeightFormat
 
 BYTES_16_BIT = 2.0
 FP8_BLOCK_BYTES = 1.0 + 4.0 / (128 * 128)
-"""Bytes a parameter in fp8 with one fp32 scale for each 128 x 128 block. Source: DeepSeek-V3 report, section 3.3 (2024-12)."""
+"""Bytes a parameter in fp8 with one fp32 scale for each 128 x 128 block. Source: DeepSeek-V3 report, section 3.3
+(2024-12)."""
 INT4_GROUP = 128
 INT4_GROUP_BYTES = 0.5 + (2.0 + 0.5) / INT4_GROUP
-"""Bytes a parameter in int4 with a 16-bit scale and a 4-bit zero point for each 128. Source: AWQ and GPTQ layout (2023)."""
+"""Bytes a parameter in int4 with a 16-bit scale and a 4-bit zero point for each 128. Source: AWQ and GPTQ layout
+(2023)."""
 INT4_GROUP_32_BYTES = 0.5 + 2.0 / 32
-"""Bytes a parameter in int4 with a 16-bit scale for each 32, no zero point. Source: compressed-tensors layout (2025)."""
+"""Bytes a parameter in int4 with a 16-bit scale for each 32, no zero point. Source: compressed-tensors layout
+(2025)."""
 MXFP4_BYTES = 4.25 / 8
-"""Bytes a parameter in 4-bit floats with an 8-bit scale for each 32. Source: OCP Microscaling Formats v1.0 (2023-09)."""
+"""Bytes a parameter in 4-bit floats with an 8-bit scale for each 32. Source: OCP Microscaling Formats v1.0
+(2023-09)."""
 
 FP8_MIN_CAPABILITY = 8.0
-"""Least NVIDIA compute capability on which engines run fp8 and mxfp4 weights, by unpacking to 16 bit. Source: vLLM docs (2025)."""
+"""Least NVIDIA compute capability on which engines run fp8 and mxfp4 weights, by unpacking to 16 bit. Source: vLLM
+docs (2025)."""
 INT4_MIN_CAPABILITY = 7.5
 """Least NVIDIA compute capability on which engines run int4 weights. Source: vLLM supported-hardware table (2025)."""
 ENGINE_MIN_CAPABILITY = 7.0
-"""Least NVIDIA compute capability that vLLM serves on. Source: vLLM installation notes (2025); others need as much or more."""
+"""Least NVIDIA compute capability that vLLM serves on. Source: vLLM installation notes (2025); others need as much or
+more."""
 AMD_FP8_ARCHITECTURES = ("CDNA3", "CDNA4")
 
 
@@ -48,12 +54,15 @@ NATIVE: dict[str, WeightBytes] = {
     "fp8 block 128x128": WeightBytes(FP8_BLOCK_BYTES, FP8_BLOCK_BYTES, BYTES_16_BIT, "fp8 in blocks of 128 x 128"),
     "fp8 + fp4 experts": WeightBytes(FP8_BLOCK_BYTES, MXFP4_BYTES, BYTES_16_BIT, "fp8, experts in 4-bit floats"),
     "mxfp4 experts + bf16": WeightBytes(2.0, MXFP4_BYTES, BYTES_16_BIT, "bf16, experts in mxfp4 (4.25 bit)"),
-    "int4 experts (compressed-tensors) + bf16": WeightBytes(2.0, INT4_GROUP_32_BYTES, 2.0, "bf16, experts in int4 (4.5 bit)"),
+    "int4 experts (compressed-tensors) + bf16": WeightBytes(
+        2.0, INT4_GROUP_32_BYTES, 2.0, "bf16, experts in int4 (4.5 bit)"
+    ),
 }
 
 
 def weight_bytes(model: LlmModel, weight_format: WeightFormat) -> WeightBytes:
-    """Bytes a parameter by kind of tensor [bytes]; embedding, head, norms and routers stay at 16 bit in 8- and 4-bit formats.
+    """Bytes a parameter by kind of tensor [bytes]; embedding, head, norms and routers stay at 16 bit in 8- and 4-bit
+    formats.
 
     fp8 and int8 carry one fp32 scale for each output channel: 4 / hidden bytes a parameter.
 
@@ -85,7 +94,9 @@ def capability(accelerator: Accelerator) -> float | None:
 def cannot_run(accelerator: Accelerator, weights: WeightBytes) -> str | None:
     """Why engines do not run weights of this format on a part, or None if they do."""
     has = capability(accelerator)
-    needs_fp8 = min(weights.linear, weights.experts) < BYTES_16_BIT and ("fp8" in weights.words or "fp4" in weights.words)
+    needs_fp8 = min(weights.linear, weights.experts) < BYTES_16_BIT and (
+        "fp8" in weights.words or "fp4" in weights.words
+    )
     if needs_fp8 and accelerator.vendor == "AMD" and accelerator.architecture not in AMD_FP8_ARCHITECTURES:
         return f"{weights.words} weights need CDNA3 or newer"
     if has is None:
@@ -100,7 +111,8 @@ def cannot_run(accelerator: Accelerator, weights: WeightBytes) -> str | None:
 def compute_peak(accelerator: Accelerator, weights: WeightBytes) -> tuple[float, str] | None:
     """Dense peak [operations/s] of the units that multiply these weights, and their format; None if no peak is known.
 
-    fp8 and int8 layers run on 8-bit units where the part has them; 4-bit weights, and 8-bit ones elsewhere, are unpacked
+    fp8 and int8 layers run on 8-bit units where the part has them; 4-bit weights, and 8-bit ones elsewhere, are
+    unpacked
     and run at 16 bit. bf16 runs as fp16 where the part has no bf16 unit, and so do 4-byte weights at tf32.
 
     >>> from sizing.catalog import load

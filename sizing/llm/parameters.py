@@ -60,7 +60,8 @@ def parameter_count(model: LlmModel) -> int | None:
 def parameter_groups(model: LlmModel) -> ParameterGroups:
     """Parameters by group [count]: by formula where one applies, else split as far as the catalog knows.
 
-    Rows without a formula: embedding, head, experts, MLA down-projections and the rest, whose sum is the catalog's `params_total`.
+    Rows without a formula: embedding, head, experts, MLA down-projections and the rest, whose sum is the catalog's
+    `params_total`.
     Raises InputError for a model whose parameters nobody has counted.
 
     Source: see `parameter_count`; catalog row otherwise.
@@ -72,7 +73,9 @@ def parameter_groups(model: LlmModel) -> ParameterGroups:
     if has_formula(model):
         return formula_groups(model)
     if model.params_total is None:
-        raise InputError("model", model.id, "a model whose parameters are counted; the catalog has no count for this one")
+        raise InputError(
+            "model", model.id, "a model whose parameters are counted; the catalog has no count for this one"
+        )
     embedding = model.params_embedding or model.vocab * model.hidden
     head = 0 if model.tied_embeddings else model.vocab * model.hidden
     experts = model.params_expert_total or 0
@@ -155,7 +158,9 @@ def active_matmul_parameters(model: LlmModel) -> tuple[float, float]:
     head = groups.head or model.vocab * model.hidden
     share = 0.0 if not model.experts else (model.experts_per_token or 0) / model.experts
     if groups.from_formula:
-        dense = groups.attention + groups.attention_replicated + groups.dense_ffn + groups.shared_experts + groups.router
+        dense = (
+            groups.attention + groups.attention_replicated + groups.dense_ffn + groups.shared_experts + groups.router
+        )
         return dense + share * groups.experts, head
     if model.params_active is not None:
         return float(model.params_active - groups.embedding - groups.head), head
@@ -173,5 +178,7 @@ def check(catalog: Catalog) -> list[str]:
     for model in catalog.llm_models.values():
         count = parameter_count(model)
         if count is not None and count != model.params_total:
-            problems.append(f"llm_models {model.id}: the formula counts {count:,} parameters, params_total is {model.params_total}.")
+            problems.append(
+                f"llm_models {model.id}: the formula counts {count:,} parameters, params_total is {model.params_total}."
+            )
     return problems

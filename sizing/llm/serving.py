@@ -50,3 +50,186 @@ def closed_batch(work: Work, batch: Floats, output_tokens: Floats | float, rates
         decode=step,
         prefill=prompt,
     )
+
+
+PERCENTILES = (50, 95, 99)
+_TAILS = np.array([1.0 - p / 100.0 for p in PERCENTILES])
+_NORMAL_QUANTILES = np.array([0.0, 1.6449, 2.3263])  # of the standard normal law at PERCENTILES
+_BISECTIONS = 24
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Latency [ms] at p50, p95, p99 (columns) of each candidate under a load, and the rate it then serves [1/s]."""
+
+    ttft_ms: Floats
+    tpot_ms: Floats
+    e2e_ms: Floats
+    requests_per_s: Floats
+    in_flight: Floats
+    utilization: Floats
+    full: NDArray[np.bool_]  # more arrives than the replica serves
+
+
+@dataclass(frozen=True)
+class _States:
+    """Latency [ms] with n = 1, 2, ... sequences in flight (columns), and the rate at which they end [1/s]."""
+
+    base_ms: Floats
+    tpot_ms: Floats
+    ends_per_s: Floats
+    prompt_ms: Floats  # of one prompt, occupied (candidates x 1)
+    cap: NDArray[np.intp]
+
+
+def _states(work: Work, batch_cap: NDArray[np.intp], output_tokens: int, rates: Rates) -> _States:
+    n = np.arange(1, int(batch_cap.max()) + 1, dtype=float)[None, :]
+    step = decode(work, n, rates)
+    prompt = prefill(work, rates)
+    share_ms = (n - 1.0) * prompt.occupied_ms / output_tokens
+    e2e_ms = prompt.alone_ms + output_tokens * step.step_ms + (n - 1.0) * prompt.occupied_ms
+    ends = np.maximum.accumulate(n / e2e_ms * MS_PER_S, axis=1)
+    return _States(
+        base_ms=prompt.alone_ms + step.step_ms,
+        tpot_ms=step.step_ms + (share_ms if output_tokens > 1 else 0.0),
+        ends_per_s=ends,
+        prompt_ms=prompt.occupied_ms,
+        cap=batch_cap,
+    )
+
+
+def _at(table: Floats, count: NDArray[np.intp]) -> Floats:
+    """Columns of a table over n = 1, 2, ... at given counts, row by row."""
+    return np.take_along_axis(table, np.maximum(count, 1) - 1, axis=1)
+
+
+def capacity_per_s(work: Work, batch_cap: NDArray[np.intp], output_tokens: int, rates: Rates) -> Floats:
+    """Requests that each candidate can finish at most [1/s]: batch / (P_alone + output x D + (batch - 1) x P) at the
+    batch limit."""
+    batch = batch_cap[:, None].astype(float)
+    return closed_batch(work, batch, float(output_tokens), rates).requests_per_s[:, 0]
+
+
+def open_loop(
+    work: Work, *, arrival_per_s: Floats, batch_cap: NDArray[np.intp], output_tokens: int, rates: Rates
+) -> Loaded:
+    """Latency percentiles [ms] of each candidate when requests arrive at random.
+
+    Sequences in flight are a birth-death chain: P(n) ~ product of arrival / (k / E2E(k)), k up to the batch limit,
+    geometric
+    beyond. TPOT is that of the batch which an arrival finds, plus itself. TTFT = its prompt + a step + the wait for
+    other prompts
+    (M/D/1 mean, exponential tail) + the wait for a free slot (exponential with the spare rate).
+
+    Source: Kleinrock 1975, chapter 3 (birth-death); Poisson arrivals see time averages (Wolff 1982); own combination.
+    """
+    states = _states(work, batch_cap, output_tokens, rates)
+    arrival = np.maximum(arrival_per_s, 1e-12)[:, None]
+    cap = batch_cap[:, None]
+    at_cap = _at(states.ends_per_s, cap)
+    utilization = arrival / at_cap
+    full = utilization[:, 0] >= 1.0
+    ratio = np.minimum(utilization, 1.0 - 1e-9)
+    counts = np.arange(1, states.ends_per_s.shape[1] + 1)[None, :]
+    logs = np.cumsum(np.log(arrival) - np.log(states.ends_per_s), axis=1)
+    logs = np.where(counts <= cap, logs, -np.inf)
+    logs = np.concatenate([np.zeros((logs.shape[0], 1)), logs], axis=1)
+    law = np.exp(logs - logs.max(axis=1, keepdims=True))
+    at_limit = np.take_along_axis(law, cap, axis=1)
+    np.put_along_axis(law, cap, at_limit / (1.0 - ratio), axis=1)
+    law /= law.sum(axis=1, keepdims=True)
+    below = np.cumsum(law, axis=1)
+    found = np.stack([(below < 1.0 - tail - 1e-12).sum(axis=1) for tail in _TAILS], axis=1)
+    with_self = np.minimum(found + 1, cap)
+    waits_slot = np.take_along_axis(law, cap, axis=1)
+    prompt_busy = np.minimum(arrival * states.prompt_ms / MS_PER_S, 1.0 - 1e-9)
+    prompt_wait_ms = states.prompt_ms / 2.0 / (1.0 - prompt_busy)
+    slot_wait_ms = MS_PER_S / (at_cap * (1.0 - ratio))
+    wait_ms = _wait_quantiles(prompt_busy, prompt_wait_ms, waits_slot, slot_wait_ms)
+    ttft_ms = _at(states.base_ms, with_self) + wait_ms
+    tpot_ms = _at(states.tpot_ms, with_self)
+    mean_in_flight = (law * np.minimum(np.arange(law.shape[1])[None, :], cap)).sum(axis=1)
+    return Loaded(
+        ttft_ms=ttft_ms,
+        tpot_ms=tpot_ms,
+        e2e_ms=ttft_ms + (output_tokens - 1) * tpot_ms,
+        requests_per_s=np.minimum(arrival_per_s, at_cap[:, 0]),
+        in_flight=mean_in_flight,
+        utilization=utilization[:, 0],
+        full=full,
+    )
+
+
+def _wait_quantiles(chance_a: Floats, mean_a_ms: Floats, chance_b: Floats, mean_b_ms: Floats) -> Floats:
+    """Quantiles [ms] at PERCENTILES of the sum of two waits, each 0 or exponential, by bisection of the exact tail."""
+    mean_a_ms = np.where(np.abs(mean_a_ms - mean_b_ms) < 1e-6 * mean_b_ms, mean_a_ms * (1 + 1e-5), mean_a_ms)
+    mean_a_ms = np.maximum(mean_a_ms, 1e-12)
+    high = np.log(4.0 / _TAILS)[None, :] * (mean_a_ms + mean_b_ms) * 2.0
+    low = np.zeros_like(high)
+    both = chance_a * chance_b / (mean_a_ms - mean_b_ms)
+    only_a, only_b = chance_a * (1.0 - chance_b) + both * mean_a_ms, chance_b * (1.0 - chance_a) - both * mean_b_ms
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        above = only_a * np.exp(-middle / mean_a_ms) + only_b * np.exp(-middle / mean_b_ms) > _TAILS
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(chance_a + chance_b - chance_a * chance_b <= _TAILS, 0.0, high)
+
+
+def closed_loop(
+    work: Work,
+    *,
+    clients: Floats,
+    think_time_s: float,
+    batch_cap: NDArray[np.intp],
+    output_tokens: int,
+    rates: Rates,
+) -> Loaded:
+    """Latency percentiles [ms] of each candidate when so many clients each wait for their reply, then think.
+
+    The batch n solves n + think x n / E2E(n) = clients; above the batch limit the rest queue for a slot. Others'
+    prompts delay the
+    first token by 0 to twice their mean share; with think time the batch varies like a binomial law.
+
+    Source: Little's law; spread: normal approximation, own.
+    """
+    states = _states(work, batch_cap, output_tokens, rates)
+    cap = batch_cap[:, None]
+    counts = np.arange(1, states.ends_per_s.shape[1] + 1)[None, :]
+    held = counts + states.ends_per_s * think_time_s
+    users = clients[:, None]
+    batch = np.minimum((held < users - 1e-9).sum(axis=1, keepdims=True) + 1, cap)
+    ends = _at(states.ends_per_s, batch)
+    rate = np.minimum(ends, users / (think_time_s + batch / ends))
+    at_cap = _at(states.ends_per_s, cap)
+    share = np.clip(batch / users, 0.0, 1.0)
+    spread = np.sqrt(users * share * (1.0 - share)) if think_time_s > 0 else np.zeros_like(users)
+    most = np.minimum(np.ceil(users), cap)
+    seen = np.clip(np.ceil(batch + spread * _NORMAL_QUANTILES), 1, most).astype(np.intp)
+    others_ms = (seen - 1.0) * states.prompt_ms
+    before = rates.prompts_before_first_token if output_tokens > 1 else 1.0
+    quantile = np.array(PERCENTILES) / 100.0
+    queue_ms = np.maximum(users / at_cap - think_time_s, 0.0) * MS_PER_S - cap / at_cap * MS_PER_S
+    wait_ms = np.where(users > cap, np.maximum(queue_ms, 0.0), 0.0)
+    step_ms = _at(states.tpot_ms, seen) - (others_ms / output_tokens if output_tokens > 1 else 0.0)
+    ttft_ms = _at(states.base_ms, seen) + 2.0 * before * quantile * others_ms + wait_ms
+    tpot_ms = step_ms + (1.0 - before) * others_ms / max(output_tokens - 1, 1)
+    return Loaded(
+        ttft_ms=ttft_ms,
+        tpot_ms=tpot_ms,
+        e2e_ms=ttft_ms + (output_tokens - 1) * tpot_ms,
+        requests_per_s=rate[:, 0],
+        in_flight=batch[:, 0].astype(float),
+        utilization=(rate / at_cap)[:, 0],
+        full=np.zeros(len(batch_cap), dtype=bool),
+    )
+
+
+def uniform_tpot_ms(work: Work, batch: Floats, output_tokens: int, rates: Rates) -> tuple[Floats, Floats]:
+    """TPOT [ms] at each batch, and TTFT [ms] without any wait, of each candidate (columns: batch sizes).
+
+    TPOT = D + (batch - 1) x P / output: other prompts fall evenly over the stay of a request.
+    """
+    step = decode(work, batch, rates)
+    prompt = prefill(work, rates)
+    share_ms = (batch - 1.0) * prompt.occupied_ms / output_tokens if output_tokens > 1 else 0.0
+    return step.step_ms + share_ms, prompt.alone_ms + step.step_ms

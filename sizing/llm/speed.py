@@ -7,6 +7,7 @@ bytes / peak bandwidth or operations / dense peak.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -22,41 +23,44 @@ from sizing.scenario import KvFormat, WeightFormat
 from sizing.units import GB, MS_PER_S
 
 Floats = NDArray[np.float64]
+Quantity = float | Floats
 
 US_PER_MS = 1000.0
 ALL_REDUCES_PER_LAYER = 2
-"""Sums over the tensor-parallel group in each layer: after attention and after the feed-forward. Source: Megatron-LM (2019)."""
+"""Sums over the tensor-parallel group in each layer: after attention and after the feed-forward. Source: Megatron-LM
+(2019)."""
 OPERATIONS_PER_PARAMETER = 2.0
 """A multiplication and an addition for each parameter and token. Source: Kaplan et al. 2020, section 2.1."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a step moves and computes on one rank, summed over the pipeline stages, and what the part can do at its peak.
+    """What a step moves and computes on one rank, summed over the pipeline stages, and what the part can do at its
+    peak.
 
     Fields are floats for one candidate, or columns (candidates x 1) for many.
     """
 
-    dense_weight_bytes: Floats
-    expert_weight_bytes: Floats
-    expert_share: Floats  # experts chosen by a token / experts
-    kv_bytes_per_sequence: Floats  # read at each step, at the mean context of decoding
-    decode_flops_per_token: Floats
-    prefill_flops: Floats  # products of the whole prompt
-    prefill_attention_flops: Floats
-    decode_attention_flops: Floats
-    layers: Floats
-    expert_layers: Floats
-    tensor_parallel: Floats
-    pipeline_parallel: Floats
-    prompt_tokens: Floats
-    prompt_chunks: Floats
-    hidden_bytes: Floats  # of one token's hidden vector, 16 bit
-    bandwidth_bytes_per_s: Floats
-    peak_flops_per_s: Floats
-    peak_16_bit_flops_per_s: Floats
-    link_bytes_per_s: Floats
-    is_pcie: Floats
+    dense_weight_bytes: Quantity
+    expert_weight_bytes: Quantity
+    expert_share: Quantity  # experts chosen by a token / experts
+    kv_bytes_per_sequence: Quantity  # read at each step, at the mean context of decoding
+    decode_flops_per_token: Quantity
+    prefill_flops: Quantity  # products of the whole prompt
+    prefill_attention_flops: Quantity
+    decode_attention_flops: Quantity
+    layers: Quantity
+    expert_layers: Quantity
+    tensor_parallel: Quantity
+    pipeline_parallel: Quantity
+    prompt_tokens: Quantity
+    prompt_chunks: Quantity
+    hidden_bytes: Quantity  # of one token's hidden vector, 16 bit
+    bandwidth_bytes_per_s: Quantity
+    peak_flops_per_s: Quantity
+    peak_16_bit_flops_per_s: Quantity
+    link_bytes_per_s: Quantity
+    is_pcie: Quantity
 
 
 def stack(works: list[Work]) -> Work:
@@ -84,6 +88,7 @@ class ModelWork:
     decode_attention_flops: float
 
 
+@lru_cache(maxsize=512)
 def model_work(
     model: LlmModel,
     *,
@@ -103,7 +108,9 @@ def model_work(
     groups = parameter_groups(model)
     each = weight_bytes(model, weight_format)
     tp = tensor_parallel
-    matrices = (groups.attention + groups.dense_ffn + groups.shared_experts + groups.other) / tp + groups.attention_replicated
+    matrices = (
+        groups.attention + groups.dense_ffn + groups.shared_experts + groups.other
+    ) / tp + groups.attention_replicated
     head = (groups.head or model.vocab * model.hidden) / tp
     context = prompt_tokens + output_tokens // 2
     cache = kv_layout(model, tensor_parallel=tp, pipeline_parallel=1).bytes_per_sequence(
@@ -123,7 +130,8 @@ def model_work(
 
 
 def _attention_flops(model: LlmModel, context_tokens: int, *, causal_mean: bool) -> float:
-    """Operations of one query token against its context over all layers; the mean over a causal prompt is half the context."""
+    """Operations of one query token against its context over all layers; the mean over a causal prompt is half the
+    context."""
     heads = model.heads or 0
     if model.kv_lora_rank is not None and not causal_mean:
         width = 2 * model.kv_lora_rank + (model.qk_rope_head_dim or 0)  # decoding attends in the latent space
@@ -153,28 +161,27 @@ def work_of(
         raise InputError("accelerators", accelerator.id, "an accelerator whose peak rate in this format is known")
     is_pcie = accelerator.scaleup_domain_accelerators < tensor_parallel
     link = accelerator.pcie_gb_per_s if is_pcie else accelerator.interconnect_gb_per_s
-    number = np.float64
     return Work(
-        dense_weight_bytes=number(part.dense_weight_bytes),
-        expert_weight_bytes=number(part.expert_weight_bytes),
-        expert_share=number(part.expert_share),
-        kv_bytes_per_sequence=number(part.kv_bytes_per_sequence),
-        decode_flops_per_token=number(part.decode_flops_per_token),
-        prefill_flops=number(part.prefill_flops),
-        prefill_attention_flops=number(part.prefill_attention_flops),
-        decode_attention_flops=number(part.decode_attention_flops),
-        layers=number(model.layers),
-        expert_layers=number(model.moe_layers),
-        tensor_parallel=number(tensor_parallel),
-        pipeline_parallel=number(pipeline_parallel),
-        prompt_tokens=number(prompt_tokens),
-        prompt_chunks=number(ceil(prompt_tokens / max_batched_tokens)),
-        hidden_bytes=number(model.hidden * BYTES_16_BIT),
-        bandwidth_bytes_per_s=number(accelerator.memory_bandwidth_bytes_per_s),
-        peak_flops_per_s=number(peak[0]),
-        peak_16_bit_flops_per_s=number(half * 1e12),
-        link_bytes_per_s=number((link or accelerator.pcie_gb_per_s or 1.0) * GB),
-        is_pcie=number(is_pcie),
+        dense_weight_bytes=part.dense_weight_bytes,
+        expert_weight_bytes=part.expert_weight_bytes,
+        expert_share=part.expert_share,
+        kv_bytes_per_sequence=part.kv_bytes_per_sequence,
+        decode_flops_per_token=part.decode_flops_per_token,
+        prefill_flops=part.prefill_flops,
+        prefill_attention_flops=part.prefill_attention_flops,
+        decode_attention_flops=part.decode_attention_flops,
+        layers=model.layers,
+        expert_layers=model.moe_layers,
+        tensor_parallel=tensor_parallel,
+        pipeline_parallel=pipeline_parallel,
+        prompt_tokens=prompt_tokens,
+        prompt_chunks=ceil(prompt_tokens / max_batched_tokens),
+        hidden_bytes=model.hidden * BYTES_16_BIT,
+        bandwidth_bytes_per_s=accelerator.memory_bandwidth_bytes_per_s,
+        peak_flops_per_s=peak[0],
+        peak_16_bit_flops_per_s=half * 1e12,
+        link_bytes_per_s=(link or accelerator.pcie_gb_per_s or 1.0) * GB,
+        is_pcie=is_pcie,
     )
 
 
@@ -226,7 +233,8 @@ def decode(work: Work, batch: Floats, rates: Rates) -> Decode:
 
 @dataclass(frozen=True)
 class Prefill:
-    """Time of one prompt [ms]: alone on the replica, as a share of it when others follow, and the least physics allows."""
+    """Time of one prompt [ms]: alone on the replica, as a share of it when others follow, and the least physics
+    allows."""
 
     alone_ms: Floats
     occupied_ms: Floats
@@ -236,7 +244,8 @@ class Prefill:
 def prefill(work: Work, rates: Rates) -> Prefill:
     """Time to process one prompt [ms] for each candidate.
 
-    Alone = max(products / (e_p x peak) + attention, weights / (e_m x bandwidth)) + collectives + overhead of each chunk;
+    Alone = max(products / (e_p x peak) + attention, weights / (e_m x bandwidth)) + collectives + overhead of each
+    chunk;
     occupied = (products + attention + collectives) / pp: weights are shared with the decode steps it travels with.
 
     Source: roofline of Williams et al. 2009; chunked prefill: Agrawal et al. 2023 (Sarathi).
@@ -249,7 +258,8 @@ def prefill(work: Work, rates: Rates) -> Prefill:
     collective_ms = _collective_ms(work, work.prompt_tokens, rates)
     overhead_us = rates.step_us + work.layers * rates.layer_us + work.expert_layers * rates.expert_layer_us
     alone_ms = np.maximum(compute_ms, weights_ms / rates.memory) + collective_ms
-    alone_ms = rates.prefill_fixed_ms + alone_ms + _hops_ms(work, work.prompt_tokens, rates) + work.prompt_chunks * overhead_us / US_PER_MS
+    alone_ms = alone_ms + _hops_ms(work, work.prompt_tokens, rates)
+    alone_ms = alone_ms + (rates.prefill_fixed_ms + work.prompt_chunks * overhead_us / US_PER_MS)
     return Prefill(
         alone_ms=alone_ms,
         occupied_ms=(compute_ms + collective_ms) / work.pipeline_parallel,
@@ -257,15 +267,16 @@ def prefill(work: Work, rates: Rates) -> Prefill:
     )
 
 
-def _collective_ms(work: Work, tokens: Floats, rates: Rates) -> Floats:
-    """All-reduces of one pass [ms]: 2 x layers x (latency + 2 (tp - 1) / tp x bytes / link); 0 without tensor parallel."""
+def _collective_ms(work: Work, tokens: Quantity, rates: Rates) -> Floats:
+    """All-reduces of one pass [ms]: 2 x layers x (latency + 2 (tp - 1) / tp x bytes / link); 0 without tensor
+    parallel."""
     latency_us = np.where(work.is_pcie > 0, rates.collective_pcie_us, rates.collective_nvlink_us)
     moved = 2.0 * (work.tensor_parallel - 1.0) / work.tensor_parallel * tokens * work.hidden_bytes
     each_ms = latency_us / US_PER_MS + moved / (work.link_bytes_per_s * rates.link) * MS_PER_S
     return np.where(work.tensor_parallel > 1, ALL_REDUCES_PER_LAYER * work.layers * each_ms, 0.0)
 
 
-def _hops_ms(work: Work, tokens: Floats, rates: Rates) -> Floats:
+def _hops_ms(work: Work, tokens: Quantity, rates: Rates) -> Floats:
     """Sends between pipeline stages in one pass [ms]: (pp - 1) x (latency + bytes / network)."""
     each_ms = rates.hop_us / US_PER_MS + tokens * work.hidden_bytes / (rates.network_gb_per_s * GB) * MS_PER_S
-    return (work.pipeline_parallel - 1.0) * each_ms
+    return np.asarray((work.pipeline_parallel - 1.0) * each_ms)

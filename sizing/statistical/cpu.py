@@ -22,8 +22,8 @@ class CpuSpeed:
     core: str
 
 
-# Searched in this order, so that a mixed pool is found before its parts. All rows are CPU_SOURCE; the ranges are wide for
-# that reason, and because library calls (Python, memory) do not speed up as arithmetic does.
+# Searched in this order, so that a mixed pool is found before its parts. All rows are CPU_SOURCE; the ranges are wide
+# for that reason, and because library calls (Python, memory) do not speed up as arithmetic does.
 CPU_SPEEDS: tuple[tuple[str, CpuSpeed], ...] = (
     ("mixed", CpuSpeed(0.90, 0.55, 1.20, "mixed pool")),
     ("Skylake", CpuSpeed(0.85, 0.65, 1.05, "Skylake or Cascade Lake")),
@@ -51,14 +51,15 @@ SMT_SLOWDOWN = 1.6
 Recalled, range 1.4 to 1.9, 2026-11-22."""
 
 BASELINE_SHARES: dict[str, float] = {"t3.medium": 0.20, "t3.large": 0.30, "t3.xlarge": 0.40, "t4g.large": 0.30}
-"""Share of each vCPU [1] that burstable instances may use for ever. Source: AWS EC2 burstable instances table, recalled 2026-11."""
+"""Share of each vCPU [1] that burstable instances may use for ever.
+Source: AWS EC2 burstable instances table, recalled 2026-11."""
 
 SURPLUS_USD_PER_VCPU_HOUR: dict[str, float] = {"t3": 0.05, "t4g": 0.04}
 """Price of CPU above the baseline in unlimited mode, Linux [USD]. Source: AWS EC2 on-demand page, recalled 2026-11."""
 
 
 def cpu_speed(instance: Instance) -> CpuSpeed:
-    """Time factor [1] of one core of an instance against the host, with its 80 % interval; wide if the CPU is not known."""
+    """Time factor [1] of one core against the host, with its 80 % interval; wide if the CPU is not known."""
     for word, speed in CPU_SPEEDS:
         if instance.cpu_type is not None and word in instance.cpu_type:
             return speed
@@ -96,4 +97,7 @@ def burst_warning(instance: Instance, *, vcpus_busy: float) -> str | None:
     if surplus <= 0:
         return f"{text}; this load stays below it."
     price = SURPLUS_USD_PER_VCPU_HOUR[instance.instance_type.split(".")[0]] * surplus
-    return f"{text}; this load is above it, which is throttled or billed at about ${price:.3f} more an hour each, not counted here."
+    return (
+        f"{text}; this load is above it, which is throttled or billed at about ${price:.3f} more an hour each, "
+        "not counted here."
+    )

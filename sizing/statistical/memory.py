@@ -12,8 +12,8 @@ OPERATING_SYSTEM_BYTES = 512 * MIB
 """Linux with its services and a monitoring agent [bytes]. Recalled, range 300 to 900 MiB, 2026-11-22."""
 
 REQUEST_BYTES_PER_VALUE = 16
-"""Bytes a value of a request takes while it is served: decoded as a float64, and copied once by the library. By design of
-NumPy-based servers; JSON text of it, about as much again, is freed by then."""
+"""Bytes a value of a request takes while it is served: decoded as a float64, and copied once by the library.
+By design of NumPy-based servers; JSON text of it, about as much again, is freed by then."""
 
 
 def worker_bytes(*, scenario: StatisticalScenario, cost: RuntimeCost, size: Structure) -> dict[str, int]:
@@ -31,7 +31,8 @@ def worker_bytes(*, scenario: StatisticalScenario, cost: RuntimeCost, size: Stru
 def instance_memory(*, per_worker_bytes: dict[str, int], workers: int, memory_gib: float) -> Memory:
     """Memory of one instance [bytes]: operating system + workers x (process + model + request).
 
-    >>> instance_memory(per_worker_bytes={"processes": 2**28, "models": 2**27}, workers=2, memory_gib=2).used_bytes // 2**20
+    >>> parts = {"processes": 2**28, "models": 2**27}
+    >>> instance_memory(per_worker_bytes=parts, workers=2, memory_gib=2).used_bytes // 2**20
     1280
     """
     parts = {"operating_system": OPERATING_SYSTEM_BYTES}
@@ -40,5 +41,5 @@ def instance_memory(*, per_worker_bytes: dict[str, int], workers: int, memory_gi
 
 
 def workers_that_fit(*, per_worker_bytes: dict[str, int], memory_gib: float) -> int:
-    """Most workers an instance's memory holds (count): (capacity - operating system) / bytes of a worker, rounded down."""
+    """Most workers that memory holds (count): (capacity - operating system) / bytes of a worker, rounded down."""
     return max(0, (round(memory_gib * GIB) - OPERATING_SYSTEM_BYTES) // sum(per_worker_bytes.values()))

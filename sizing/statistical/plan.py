@@ -81,7 +81,7 @@ def interval_percentile(scenario: StatisticalScenario) -> Quantity:
 
 
 def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
-    """Plan of a statistical scenario: the cheapest kind of instance that keeps every limit, the others ranked, and why not the rest.
+    """Plan of a statistical scenario: the cheapest instances that keep every limit, the others, and why not the rest.
 
     Raises InputError for an unknown family, instance or a runtime that the family lacks.
     """
@@ -112,7 +112,9 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
         if outcome.instances is None:
             made_plan = _too_slow(scenario, candidate, outcome, cv)
         else:
-            made_plan = _deployment(scenario, catalog, model, candidate, outcome, times[candidate.service, candidate.workers])
+            made_plan = _deployment(
+                scenario, catalog, model, candidate, outcome, times[candidate.service, candidate.workers]
+            )
         if isinstance(made_plan, Rejection):
             rejected.append(made_plan)
         else:
@@ -231,7 +233,8 @@ def _too_slow(scenario: StatisticalScenario, candidate: Candidate, outcome: Size
     return fleet.rejection(
         instance,
         constraint=outcome.limited_by,
-        because=f"p{percentile} of the service alone is {format_ms(float(alone[index]))}, over the limit of {format_ms(limit)}",
+        because=f"p{percentile} of the service alone is {format_ms(float(alone[index]))}, "
+        f"over the limit of {format_ms(limit)}",
         remedy=f"a p{percentile} limit above {format_ms(float(alone[index]))}",
     )
 
@@ -260,7 +263,8 @@ def _deployment(
         return fleet.rejection(
             instance,
             constraint="budget",
-            because=f"{count} instances cost {format_usd(cost.usd_per_month)} a month, over {format_usd(scenario.max_usd_per_month)}",
+            because=f"{count} instances cost {format_usd(cost.usd_per_month)} a month, "
+            f"over {format_usd(scenario.max_usd_per_month)}",
             remedy=f"a budget of {format_usd(cost.usd_per_month)} a month",
         )
     which = interval_percentile(scenario)
@@ -356,7 +360,8 @@ def _warnings(candidate: Candidate, outcome: Sized, times: Floats) -> tuple[str,
     slow = outcome.seen_utilization * candidate.service.high_ms / candidate.service.mean_ms
     if slow > INTERVAL_UTILIZATION:
         found.append(
-            f"At the slow end of the interval the load is {slow:.0%} of what the workers can do: measure before relying on this count."
+            f"At the slow end of the interval the load is {slow:.0%} of what the workers can do: "
+            "measure before relying on this count."
         )
     if candidate.memory_bound:
         found.append(f"Memory holds {candidate.workers} workers on {candidate.cores} cores.")

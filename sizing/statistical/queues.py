@@ -1,7 +1,7 @@
 """Least number of instances under random load, for many kinds of instance at once.
 
-Time in system over service time depends on utilization, workers and service CV only. So one curve of it serves every kind of
-instance with as many workers, whatever its speed, and the exact percentiles are computed for all of them together.
+Time in system over service time depends on utilization, workers and service CV only. So one curve of it serves every
+kind of instance with as many workers, whatever its speed, and exact percentiles are computed for all of them together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
+from math import ceil, log
 
 import numpy as np
 
@@ -22,7 +22,13 @@ MAX_INSTANCES = 10_000
 """Most instances of one kind considered [1]: far above what one load balancer serves."""
 
 CURVE_UTILIZATIONS = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98])
-"""Utilizations of a curve [1]. Straight lines between them lie above the true curve, so limits read from them are safe."""
+"""Utilizations of a curve [1], closer together where it bends."""
+
+EXACT_USERS = 2000
+"""Most users of one instance whose states are counted one by one [1]; beyond, one user more or less does not matter."""
+
+REFINEMENT_STEPS = 20
+"""Halvings of an interval of the curve [1]: 0.1 / 2^20 of utilization is left."""
 
 ROUNDING = 1e-9
 
@@ -48,7 +54,8 @@ class Traffic:
 class Sized:
     """Outcome for one group. `instances` is None when none suffice; `highest_utilization` is what the limits allow [1].
 
-    `seen_utilization` is the load a request finds: in an open loop the utilization; with users, one of k is the one asking.
+    `seen_utilization` is the load a request finds: in an open loop the utilization; with users, the open load
+    that makes a request wait as long.
     """
 
     instances: int | None
@@ -61,7 +68,7 @@ class Sized:
 
 
 def unit_times(*, utilizations: Sequence[float] | Floats, workers: int, cv: float) -> Floats:
-    """p50, p95 and p99 of time in system [mean service times], a row a utilization; infinite from 1 on. See `sizing.queueing`.
+    """p50, p95 and p99 of time in system [mean service times], a row a utilization; infinite from 1 on.
 
     >>> unit_times(utilizations=[0.8], workers=1, cv=1.0).round(1)  # ln(2), ln(20), ln(100) over 1 - 0.8
     array([[ 3.5, 15. , 23. ]])
@@ -87,23 +94,48 @@ def mean_curve(workers: int, cv: float) -> Floats:
     return np.array(means) / 1000.0
 
 
-def highest_utilization(*, limits: Floats, workers: int, cv: float) -> tuple[float, int | None]:
-    """Highest utilization [1] at which p50, p95, p99 keep `limits` [mean service times], and the percentile that sets it.
+def highest_utilizations(
+    *, limits: Floats, workers: int, cv: float, cap: float, settle: bool = False
+) -> list[tuple[float, int | None]]:
+    """Highest utilization [1] that keeps each row of limits on p50, p95, p99 [mean service times], and what sets it.
 
-    Read from the curve, up to its end; the percentile is None when the limits allow all of the curve, and the
-    utilization is -1 when not even a request alone keeps them.
+    On the safe side, and to 1e-7 with `settle`. What sets it is a percentile, None when the limits allow all of the
+    curve. The utilization is -1 when not even a request alone keeps them. Above `cap` the curve alone is good
+    enough, as the cap holds anyway.
     """
     times = curve(workers, cv)
-    allowed = [
-        -1.0 if times[0, p] > limits[p] else float(np.interp(limits[p], times[:, p], CURVE_UTILIZATIONS)) for p in range(3)
+    end = len(CURVE_UTILIZATIONS) - 1
+    kept = np.all(times[None] <= limits[:, None], axis=2)
+    last = np.where(kept.all(axis=1), end, kept.argmin(axis=1) - 1)
+    guesses = [[np.interp(row[p], times[:, p], CURVE_UTILIZATIONS) for p in range(3)] for row in limits]
+    tightest = [int(np.argmin(guess)) for guess in guesses]
+    low = CURVE_UTILIZATIONS[np.maximum(last, 0)]
+    high = CURVE_UTILIZATIONS[np.minimum(last + 1, end)]
+    # The truth is between two points of the table: try the straight line first, and halve where it promises too much.
+    probe = np.clip([min(guess) for guess in guesses], low, high)
+    active = np.flatnonzero((last >= 0) & (last < end) & (low < cap))
+    for _ in range(REFINEMENT_STEPS):
+        if not len(active):
+            break
+        keeps = np.all(unit_times(utilizations=probe[active], workers=workers, cv=cv) <= limits[active], axis=1)
+        low[active[keeps]] = probe[active[keeps]]
+        high[active[~keeps]] = probe[active[~keeps]]
+        active = active if settle else active[~keeps & (low[active] < high[active])]
+        probe = (low + high) / 2.0
+    return [
+        (-1.0, PERCENTILES[t]) if at < 0 else (float(reach), PERCENTILES[t] if at < end else None)
+        for at, reach, t in zip(last, low, tightest, strict=True)
     ]
-    tightest = int(np.argmin(allowed))
-    end = float(CURVE_UTILIZATIONS[-1])
-    return (allowed[tightest], PERCENTILES[tightest]) if allowed[tightest] < end else (end, None)
 
 
 def sized(
-    *, groups: Sequence[Group], traffic: Traffic, cv: float, utilization_cap: float, limits_ms: Sequence[float | None], spare: int
+    *,
+    groups: Sequence[Group],
+    traffic: Traffic,
+    cv: float,
+    utilization_cap: float,
+    limits_ms: Sequence[float | None],
+    spare: int,
 ) -> dict[Group, Sized]:
     """Least instances of each group that keep the utilization cap and the limits on p50, p95, p99 [ms], plus spares.
 
@@ -115,11 +147,14 @@ def sized(
     limits = np.array([np.inf if limit is None else limit for limit in limits_ms])
     found: dict[Group, Sized] = {}
     for workers, members in by_workers.items():
-        allowed = [highest_utilization(limits=limits / g.service_ms, workers=workers, cv=cv) for g in members]
+        in_services = limits / np.array([[g.service_ms] for g in members])
+        allowed = highest_utilizations(limits=in_services, workers=workers, cv=cv, cap=utilization_cap)
         if traffic.users is None:
             counts, evaluated = _open_counts(members, traffic, limits, allowed, cv, utilization_cap)
         else:
-            counts = [_closed_count(g, traffic, a[0], cv, utilization_cap) for g, a in zip(members, allowed, strict=True)]
+            counts = [
+                _closed_count(g, traffic, a[0], cv, utilization_cap) for g, a in zip(members, allowed, strict=True)
+            ]
             evaluated = [1] * len(members)
         for group, (reach, percentile), count, tried in zip(members, allowed, counts, evaluated, strict=True):
             total = None if count is None else count + spare
@@ -150,14 +185,19 @@ def _limited_by(
 
 
 def _open_counts(
-    groups: list[Group], traffic: Traffic, limits: Floats, allowed: list[tuple[float, int | None]], cv: float, cap: float
+    groups: list[Group],
+    traffic: Traffic,
+    limits: Floats,
+    allowed: list[tuple[float, int | None]],
+    cv: float,
+    cap: float,
 ) -> tuple[list[int | None], list[int]]:
     """Least instances of groups with as many workers: bracketed by the curve, settled by exact percentiles."""
     assert traffic.requests_per_s is not None
     workers = groups[0].workers
     loads = [traffic.requests_per_s * g.service_ms / 1000.0 / workers for g in groups]
     least = [max(1, ceil(load / cap - ROUNDING)) for load in loads]
-    # `enough` keeps the limits by the curve, which is on the safe side; `short` is known to break a limit or the cap.
+    # `enough` keeps the limits, as its load is within reach; `short` is known to break a limit or the cap.
     enough = [
         low if reach >= cap else max(low, ceil(load / reach)) if reach > 0 else low
         for low, load, (reach, _) in zip(least, loads, allowed, strict=True)
@@ -175,7 +215,7 @@ def _open_counts(
                 enough[i] = probes[i] or 1
             else:
                 short[i] = probes[i] or 1
-            # The curve is nearly right: one below its count usually fails, which ends the search at once.
+            # What is in reach is nearly exact: one instance fewer usually fails, which ends the search at once.
             probe = enough[i] - 1 if first else (short[i] + enough[i]) // 2
             probes[i] = probe if short[i] < probe < enough[i] else None
         first = False
@@ -187,6 +227,7 @@ def _open_counts(
 
 def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: float) -> int | None:
     """Least instances for users: the mean utilization keeps the cap, and what a request finds keeps the limits."""
+    assert traffic.users is not None
     if reach < 0:
         return None
 
@@ -194,20 +235,29 @@ def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: 
         _, used, seen = _loads(group, traffic, count, cv)
         return used <= cap * (1 + ROUNDING) and seen <= reach
 
-    enough = 1
+    # No one produces more than one request a pause and service: so many instances keep the cap for certain.
+    rate = traffic.users / (traffic.think_time_ms + group.service_ms)
+    enough = max(1, ceil(rate * group.service_ms / group.workers / cap - ROUNDING))
+    if enough > MAX_INSTANCES:
+        enough = MAX_INSTANCES
+    short, step = 0, 1
     while not meets(enough):
         if enough >= MAX_INSTANCES:
             return None
-        enough = min(enough * 2, MAX_INSTANCES)
-    short = enough // 2 if enough > 1 else 0
+        short, enough, step = enough, min(enough + step, MAX_INSTANCES), step * 2
+    step = 1
     while enough - short > 1:
-        middle = (short + enough) // 2
-        short, enough = (short, middle) if meets(middle) else (middle, enough)
+        # The first guess is nearly right, so look close below it before halving what is left.
+        probe = max(enough - step, (short + enough) // 2) if step < enough - short else (short + enough) // 2
+        if meets(probe):
+            enough, step = probe, step * 2
+        else:
+            short = probe
     return enough
 
 
 def _loads(group: Group, traffic: Traffic, count: int, cv: float) -> tuple[float, float, float]:
-    """Rate of all requests [1/s], mean utilization [1] and the utilization a request finds [1] with `count` instances."""
+    """Rate of all requests [1/s], mean utilization [1] and utilization a request finds [1] with `count` instances."""
     per_request_s = group.service_ms / 1000.0 / group.workers
     if traffic.users is None:
         assert traffic.requests_per_s is not None
@@ -215,27 +265,46 @@ def _loads(group: Group, traffic: Traffic, count: int, cv: float) -> tuple[float
         return traffic.requests_per_s, used, used
     most = ceil(traffic.users / count)
     full = traffic.users - count * (most - 1)
-    rate = full * closed_rate_per_s(group=group, users=most, think_time_ms=traffic.think_time_ms, cv=cv)
+    pause = traffic.think_time_ms / group.service_ms
+    busiest, seen = closed_load(users=most, pause=pause, workers=group.workers, cv=cv)
+    work = full * busiest
     if most > 1:
-        rate += (count - full) * closed_rate_per_s(group=group, users=most - 1, think_time_ms=traffic.think_time_ms, cv=cv)
-    busiest = closed_rate_per_s(group=group, users=most, think_time_ms=traffic.think_time_ms, cv=cv) * per_request_s
-    seen = 0.0 if most <= group.workers else busiest * (most - 1) / most
-    return rate, rate * per_request_s / count, seen
+        work += (count - full) * closed_load(users=most - 1, pause=pause, workers=group.workers, cv=cv)[0]
+    return work / group.service_ms * 1000.0, work / (count * group.workers), seen
 
 
-def closed_rate_per_s(*, group: Group, users: int, think_time_ms: float, cv: float) -> float:
-    """Rate [1/s] that users of one instance produce: X = k / (think + T(X (k - 1) / k)), at most workers / service.
+@lru_cache(maxsize=8192)
+def closed_load(*, users: int, pause: float, workers: int, cv: float) -> tuple[float, float]:
+    """Requests of one instance's users per mean service time, and the open utilization [1] that makes one wait as long.
 
-    T is the mean time in system of the open queue at the load of the other k - 1 users; with no more users than workers nobody
-    waits, which is exact. Source: the arrival theorem (Lavenberg and Reiser 1980) with the open queue in place of the closed one.
+    `pause` is the mean think time over the mean service time. With exponential service the wait is exact: an arrival
+    finds the state of the other users (machine repair). The open load with that mean wait then gives mean and
+    percentiles at the CV asked. With no more users than workers nobody waits; beyond EXACT_USERS the load the others
+    offer is taken as it is.
 
-    >>> closed_rate_per_s(group=Group(service_ms=10.0, workers=2), users=2, think_time_ms=90.0, cv=0.3)
-    20.0
+    Validity: against simulation (64 cases a CV, 1 to 8 workers, utilization up to 0.98, 2026-11-22) the rate is within
+    3 % up to CV 1 and 8 % at CV 1.5; p99 has a P90 error of 9 % at CV 0.3, 11 % at CV 1, 35 % at CV 1.5, nearly always
+    on the high side.
+
+    Source: Lavenberg and Reiser (1980), arrival theorem; the change of CV through the open queue is this project's.
+
+    >>> closed_load(users=2, pause=9.0, workers=2, cv=0.3)
+    (0.2, 0.0)
     """
-    service_s, think_s = group.service_ms / 1000.0, think_time_ms / 1000.0
-    if users <= group.workers:
-        return users / (think_s + service_s)
-    rates = CURVE_UTILIZATIONS * group.workers / service_s * users / (users - 1)
-    users_there = rates * (think_s + mean_curve(group.workers, cv) * service_s)
-    rate = float(np.interp(users, users_there, rates))
-    return min(rate, group.workers / service_s, users / (think_s + service_s))
+    if users <= workers:
+        return users / (pause + 1.0), 0.0
+    if users > EXACT_USERS:
+        rates = CURVE_UTILIZATIONS * workers
+        rate = float(np.interp(users, rates * (pause + mean_curve(workers, cv)), rates))
+        return rate, rate / workers
+    if pause == 0.0:
+        wait_exponential = (users - workers) / workers
+    else:
+        others = np.arange(1, users)
+        logs = np.append(0.0, np.cumsum(np.log((users - others) / np.minimum(others, workers)) - log(pause)))
+        chances = np.exp(logs - logs.max())
+        queue = np.maximum(np.arange(users) - workers + 1, 0)
+        wait_exponential = float(chances @ queue / chances.sum()) / workers
+    seen = float(np.interp(wait_exponential, mean_curve(workers, 1.0) - 1.0, CURVE_UTILIZATIONS))
+    mean = float(np.interp(seen, CURVE_UTILIZATIONS, mean_curve(workers, cv)))
+    return min(users / (pause + mean), float(workers)), seen

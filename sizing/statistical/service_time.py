@@ -14,13 +14,15 @@ CACHE_BYTES = 2**19
 """Second-level cache of a core of the measured host [bytes]; models beyond it pay `cache_exponent`."""
 
 DEFAULT_SERVICE_CV = 0.3
-"""Spread of service time where none is given [1]: p99 / median was 1.2 to 1.7 in most runtimes, 2.6 compiled. Own, 2026-11."""
+"""Spread of service time where none is given [1]: p99 / median was 1.2 to 1.7 in most runtimes, 2.6 compiled.
+Own, 2026-11."""
 
 P90_TO_P80 = 1.282 / 1.645
 """From the P90 of an absolute error to the half-width of an 80 % interval [1], for a normal error."""
 
 FEW_MODELS_ERROR = 0.30
-"""Least P90 error [1] taken where fewer than 3 models were measured: typical of held-out models of the other families."""
+"""Least P90 error [1] taken where fewer than 3 models were measured: typical of models held out
+in the other families."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ServiceTime:
 
 
 def model_time_us(*, cost: RuntimeCost, size: Structure, rows: int) -> float:
-    """Time of one model call on the measured host [us]: call + tree x T + per call work + rows x (row + vectors + work x cache).
+    """Time of one model call on the measured host [us]: call + tree x T + call work + rows x row work x cache.
 
     Source: least-deviation fits of own timings, errors in the catalog row (`RuntimeCost`).
     """

@@ -16,7 +16,7 @@ SCALER_PARAMETERS_PER_FEATURE = 3
 
 @dataclass(frozen=True)
 class Structure:
-    """Size of one model. `work_units` is what a row costs in the unit `work_unit`; `vectors` are stored rows compared with."""
+    """Size of one model: `work_units` is what a row costs in `work_unit`; `vectors` are stored rows compared with."""
 
     trees: int
     leaves_per_tree: int
@@ -31,7 +31,7 @@ class Structure:
 
 
 def runtime_cost(scenario: StatisticalScenario, family: StatisticalFamily) -> RuntimeCost:
-    """Costs of the scenario's runtime; InputError naming the runtimes of the family if it was not measured in that one."""
+    """Costs of the scenario's runtime; InputError naming the runtimes of the family if it lacks that one."""
     cost = family.runtime(scenario.runtime)
     if cost is None:
         known = ", ".join(runtime.id for runtime in family.runtimes)
@@ -77,7 +77,7 @@ def structure(*, scenario: StatisticalScenario, family: StatisticalFamily) -> St
 
 
 def visited_nodes_per_tree(*, depth: int, leaves: int | None, stretch: float | None) -> float:
-    """Nodes on the path of a row through one tree, root and leaf included [1]: min(depth + 1, 1 + stretch x log2(leaves)).
+    """Nodes on the path of a row through a tree, root and leaf included: min(depth + 1, 1 + stretch x log2(leaves)).
 
     `stretch` says how much longer than in a balanced tree the path is (None: oblivious trees, always depth + 1).
     Source: own models, 2026-11: 1.37 for forests, 1.2 for XGBoost, 1.0 for leaf-wise trees; see the catalog.

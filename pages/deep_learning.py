@@ -1,0 +1,3 @@
+from ui.frame import draw_frame
+
+draw_frame("x")

@@ -1,0 +1,141 @@
+"""Statistical models: workers, instances, percentiles and cost for a model of a known family and size."""
+
+import numpy as np
+import streamlit as st
+
+from sizing.plan import Plan
+from sizing.statistical import instances_curve, percentile_curve
+from sizing.units import format_bytes, format_ms
+from ui.charts import Curve, MemoryBar, count_chart, memory_chart, percentile_chart
+from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.pages import beside, chart, sizing_page
+from ui.results import facts
+from ui.state import PageState, widget_key
+
+VISIBLE_SIZES = 3
+LOAD_POINTS = 60
+
+
+def controls(inputs: Inputs) -> None:
+    """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
+    catalog, scenario = inputs.state.catalog, inputs.state.scenario
+    inputs.choice(
+        "family", catalog.statistical_families, names=lambda i: getattr(catalog.statistical_families.get(i), "name", i)
+    )
+    chosen = st.session_state[widget_key("statistical", "family")]
+    family = catalog.statistical_families.get(chosen) or catalog.statistical_family(scenario.family)
+    sizes = [name for name in family.size_fields if name != "rows_per_request"]
+    inputs.choice("runtime", [runtime.id for runtime in family.runtimes])
+    left, right = st.columns(2, gap="small")
+    for position, name in enumerate(sizes[:VISIBLE_SIZES]):
+        with left if position % 2 == 0 else right:
+            _size(inputs, name)
+    inputs.traffic()
+    inputs.number("p99_target_ms", placeholder="no limit")
+    rest = sizes[VISIBLE_SIZES:]
+    shown = {
+        name: f"{getattr(scenario, name) if getattr(scenario, name) is not None else 'usual'} {name.replace('_', ' ')}"
+        for name in rest
+    }
+    shown["rows_per_request"] = (
+        f"{scenario.rows_per_request} row{'s' if scenario.rows_per_request > 1 else ''} a request"
+    )
+    shown["utilization_cap"] = f"cap {scenario.utilization_cap:.0%}"
+    with inputs.advanced("Requests, limits and workers", shown):
+        for name in rest:
+            _size(inputs, name)
+        inputs.number("rows_per_request")
+        inputs.number("p50_target_ms", placeholder="no limit")
+        inputs.number("p95_target_ms", placeholder="no limit")
+        inputs.number("utilization_cap", step=0.05)
+        inputs.number("think_time_s")
+        inputs.number("workers_per_instance", placeholder="one a physical core")
+        inputs.number("http_overhead_ms", step=0.1)
+        inputs.number("service_cv", step=0.1, placeholder="0.3 as measured")
+        inputs.number("spare_replicas")
+    machines = {
+        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == "cpu"
+    }
+    hardware_and_price(inputs, accelerators=None, instances=machines)
+    title_and_notes(inputs)
+
+
+def _size(inputs: Inputs, name: str) -> None:
+    if name == "hidden_layers":
+        inputs.numbers(name)
+    else:
+        inputs.number(name, placeholder="full tree" if name == "leaves" else "none")
+
+
+def first_chart(state: PageState, plan: Plan) -> None:
+    best = plan.recommended
+    if best is None:
+        return
+    curve = percentile_curve(state.scenario, state.catalog, best)
+    limits = {
+        f"p{p} limit {format_ms(v)}": v
+        for p in (50, 95, 99)
+        if (v := getattr(state.scenario, f"p{p}_target_ms")) is not None
+    }
+    figure = percentile_chart(
+        [Curve(name, curve.loads_per_s, getattr(curve, f"{name}_ms")) for name in ("p50", "p95", "p99")],
+        limits=limits,
+        load=curve.demanded_per_s,
+        stable_to=curve.stable_below_per_s,
+        x_title="load on all instances (requests/s)",
+        y_title="time in system (ms)",
+    )
+    chart(
+        figure,
+        key="percentiles",
+        title=f"Latency against load on {best.instances} × {best.instance_type}",
+        alt="Median, 95th and 99th percentile of the time in system against load, with the limits and the demanded load",
+    )
+
+
+def more(state: PageState, plan: Plan) -> None:
+    best = plan.recommended
+    if best is None:
+        return
+    left, right = beside()
+    with left:
+        loads = np.linspace(0.0, max(best.throughput.requests_per_s.demanded * 2.5, 1e-9), LOAD_POINTS)[1:]
+        curve = instances_curve(state.scenario, state.catalog, loads, deployment=best)
+        figure = count_chart(
+            curve.loads_per_s,
+            curve.instances,
+            curve.usd_per_hour,
+            load=best.throughput.requests_per_s.demanded,
+            count=best.instances,
+            x_title="load (requests/s)",
+        )
+        chart(
+            figure,
+            key="count",
+            title=f"Instances and cost against load ({best.instance_type})",
+            alt="Instances and USD per hour against load",
+        )
+    with right:
+        memory = best.memory_per_instance
+        assert memory is not None
+        bar = MemoryBar(best.instance_type, memory.parts, memory.capacity_bytes, chosen=True)
+        chart(
+            memory_chart([bar], per="instance"),
+            key="memory",
+            title="Memory of one instance by parts",
+            alt="Memory parts in GiB against the instance's memory",
+        )
+        extra = best.extra
+        facts(
+            [
+                ("Model file", format_bytes(float(extra["model_file_bytes"] or 0))),
+                ("Model in memory, one worker", format_bytes(float(extra["resident_bytes"] or 0))),
+                ("Workers per instance", str(extra["workers_per_instance"])),
+                ("Model latency (predict call)", format_ms(float(extra["model_latency_ms"] or 0))),
+                ("Most invocations per minute", f"{float(extra['max_invocations_per_minute'] or 0):,.0f}"),
+                ("Cost per inference", f"${float(extra['usd_per_inference'] or 0):.3g}"),
+            ]
+        )
+
+
+sizing_page("statistical", "Statistical model", controls=controls, first_chart=first_chart, more=more)

@@ -1,0 +1,135 @@
+"""Chart data of a deep learning deployment: memory by batch, latency and throughput by batch, percentiles by load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sizing.catalog import Catalog
+from sizing.deep_learning.batching import batch_queue
+from sizing.deep_learning.graph import graph
+from sizing.deep_learning.latency import BatchLaw, batch_law
+from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes
+from sizing.deep_learning.runtimes import element_bytes
+from sizing.plan import Deployment
+from sizing.scenario import DeepLearningScenario
+from sizing.units import MS_PER_S
+
+Floats = NDArray[np.float64]
+
+LOADS = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
+"""Loads of the load curve, as shares of what full batches could serve [1]."""
+
+
+@dataclass(frozen=True)
+class MemoryByBatch:
+    """Parts [bytes] of one GPU by batch; `sum_bytes` is weights, input and the sum of activations, for comparison only."""
+
+    batches: tuple[int, ...]
+    parts: dict[str, tuple[int, ...]]
+    used_bytes: tuple[int, ...]
+    sum_bytes: tuple[int, ...]
+    capacity_bytes: int
+    largest_batch: int
+
+
+@dataclass(frozen=True)
+class BatchCurve:
+    """Time of a batch [ms] with its 80 % interval and physical bound, and throughput of one GPU [1/s], by batch."""
+
+    batch: NDArray[np.int64]
+    latency_ms: Floats
+    latency_low_ms: Floats
+    latency_high_ms: Floats
+    bound_ms: Floats
+    requests_per_s: Floats
+    chosen_batch: int
+    largest_batch: int
+
+
+@dataclass(frozen=True)
+class LoadCurve:
+    """Latency percentiles [ms], CPU part included, by the rate the deployment is asked for [1/s], arriving at random."""
+
+    requests_per_s: Floats
+    p50_ms: Floats
+    p95_ms: Floats
+    p99_ms: Floats
+
+
+def memory_by_batch(
+    scenario: DeepLearningScenario, catalog: Catalog, batches: Sequence[int], accelerator: str
+) -> MemoryByBatch:
+    """Memory of one GPU by batch [bytes], by parts, with the sum of activations as a line of its own.
+
+    >>> from sizing.catalog import load
+    >>> m = memory_by_batch(DeepLearningScenario(precision="fp32"), load(), (1, 116, 963), "t4")
+    >>> [round(b / 2**30, 2) for b in m.sum_bytes[1:2]]
+    [10.03]
+    """
+    facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    capacity = catalog.accelerator(accelerator).capacity_bytes
+    runtime, precision = scenario.runtime, scenario.precision
+    rows = [gpu_memory(facts, runtime=runtime, precision=precision, batch=b, capacity_bytes=capacity) for b in batches]
+    per_sample = sum(sample_bytes(facts, runtime=runtime, precision=precision, activations="sum"))
+    weights = facts.parameters * element_bytes(runtime, precision)[0]
+    names = rows[0].parts if rows else {}
+    return MemoryByBatch(
+        batches=tuple(batches),
+        parts={name: tuple(row.parts[name] for row in rows) for name in names},
+        used_bytes=tuple(row.used_bytes for row in rows),
+        sum_bytes=tuple(weights + per_sample * b for b in batches),
+        capacity_bytes=capacity,
+        largest_batch=largest_batch(facts, runtime=runtime, precision=precision, capacity_bytes=capacity),
+    )
+
+
+def _law(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> tuple[BatchLaw, int]:
+    facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    part = catalog.accelerator(deployment.accelerator or "")
+    law = batch_law(facts, part, runtime=scenario.runtime, precision=scenario.precision)
+    held = largest_batch(
+        facts, runtime=scenario.runtime, precision=scenario.precision, capacity_bytes=part.capacity_bytes
+    )
+    return law, held
+
+
+def batch_curve(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> BatchCurve:
+    """Time of a batch [ms] and throughput [1/s] of one GPU of the deployment, by batch up to what memory holds.
+
+    Powers of two up to four times the chosen batch (256 at least), with the chosen one among them.
+    """
+    law, held = _law(scenario, catalog, deployment)
+    chosen = deployment.batch or 1
+    most = max(min(held, max(256, 4 * chosen)), chosen)
+    batch = np.union1d(2 ** np.arange(int(np.log2(most)) + 1), [chosen]).astype(np.int64)
+    middle = np.array([law.latency_ms(float(b)) for b in batch])
+    return BatchCurve(
+        batch=batch,
+        latency_ms=middle,
+        latency_low_ms=np.array([law.low_ms(float(b)) for b in batch]),
+        latency_high_ms=np.array([law.high_ms(float(b)) for b in batch]),
+        bound_ms=np.array([law.bound_ms(float(b)) for b in batch]),
+        requests_per_s=batch / middle * MS_PER_S,
+        chosen_batch=chosen,
+        largest_batch=held,
+    )
+
+
+def load_curve(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> LoadCurve:
+    """Latency percentiles [ms] of the deployment, without its spares, by the rate it is asked for [1/s]."""
+    law, _ = _law(scenario, catalog, deployment)
+    batch = deployment.batch or 1
+    gpus = max(1, deployment.replicas - scenario.spare_replicas)
+    rate_per_ms = np.array(LOADS) * batch / law.latency_ms(batch)
+    queue = batch_queue(t0_ms=law.t0_ms, k_ms=law.k_ms, max_batch=batch, rate_per_ms=rate_per_ms)
+    cpu = scenario.cpu_ms_per_request
+    return LoadCurve(
+        requests_per_s=rate_per_ms * gpus * MS_PER_S,
+        p50_ms=queue.p50_ms + cpu,
+        p95_ms=queue.p95_ms + cpu,
+        p99_ms=queue.p99_ms + cpu,
+    )

@@ -1,0 +1,264 @@
+"""From a deep learning scenario to its plan: machines ranked by cost, each with its reason, and the rest with theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import ceil
+
+from sizing import fleet
+from sizing.catalog import Catalog
+from sizing.catalog_rows import Accelerator
+from sizing.cost import cost_of
+from sizing.deep_learning.graph import Graph, graph
+from sizing.deep_learning.memory import smallest_accelerator
+from sizing.deep_learning.runtimes import PROFILES
+from sizing.deep_learning.search import Choice, Miss, search
+from sizing.deep_learning.working import model_steps, working
+from sizing.fleet import Offer
+from sizing.plan import Deployment, LatencyMs, Parallelism, Plan, Rate, Rejection, Search, Throughput, rank, verdict
+from sizing.scenario import DeepLearningScenario, Percentile
+from sizing.units import MS_PER_S, format_ms, format_usd
+
+RULE_CONSTRAINTS = ("providers", "instances", "accelerators", "price", "runtime", "precision")
+COLUMN: dict[Percentile, int] = {50: 0, 95: 1, 99: 2}
+
+
+def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
+    """Plan of a deep learning scenario: GPUs by queue and cap, instances by GPUs and vCPUs, ranked by cost.
+
+    Raises InputError for an unknown model, accelerator or instance, or an input size that cannot be sized.
+
+    >>> from sizing.catalog import load
+    >>> plan(DeepLearningScenario(), load()).recommended.binding_constraint
+    'memory'
+    """
+    facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    offers, rejected = fleet.offers(scenario, catalog, category="gpu")
+    kinds = {offer.accelerator.id: offer.accelerator for offer in offers if offer.accelerator is not None}
+    found = search(scenario, facts, list(kinds.values()))
+    rentable = [catalog.accelerators[i.accelerator_id] for i in catalog.instances.values() if i.accelerator_id]
+    deployments: list[Deployment] = []
+    misses: list[tuple[Miss, Rejection]] = []
+    for offer in offers:
+        if offer.accelerator is None:
+            continue
+        choice = found.choices.get(offer.accelerator.id)
+        miss = found.misses.get(offer.accelerator.id)
+        if choice is not None:
+            deployment = _deployment(scenario, catalog, facts, offer, choice, rentable)
+            miss = _over_budget(deployment, scenario.max_usd_per_month)
+            if miss is None:
+                deployments.append(deployment)
+        if miss is not None:
+            said = fleet.rejection(offer.instance, constraint=miss.constraint, because=miss.because, remedy=miss.remedy)
+            misses.append((miss, said))
+    rejected = [*rejected, *(said for _, said in misses)]
+    ranked = rank(deployments)
+    best = ranked[0] if ranked else None
+    nearest = min(
+        ((miss.excess_share, index) for index, (miss, _) in enumerate(misses) if miss.excess_share is not None),
+        default=None,
+    )
+    closest = misses[nearest[1]][1] if nearest is not None else None
+    return Plan(
+        kind=scenario.kind,
+        catalog=catalog.version,
+        scenario=scenario,
+        headline=_headline(scenario, facts, best, closest, rejected),
+        recommended=best,
+        alternatives=tuple(ranked[1:]),
+        rejected=tuple(rejected),
+        binding_constraint=best.binding_constraint if best else _binding_of(closest, rejected),
+        working=(
+            working(scenario, facts, found.choices[best.accelerator or ""], best)
+            if best
+            else model_steps(scenario, facts)
+        ),
+        caveats=_caveats(scenario, facts),
+        search=Search(
+            candidates=len(ranked) + len(rejected), configurations=max(found.evaluated, len(ranked)), seconds=0.0
+        ),
+    )
+
+
+def _over_budget(deployment: Deployment, budget: float | None) -> Miss | None:
+    usd = deployment.cost.usd_per_month
+    if budget is None or usd <= budget:
+        return None
+    return Miss(
+        "budget",
+        f"it costs {format_usd(usd)} a month, {format_usd(usd - budget)} over the budget of {format_usd(budget)}",
+        f"raise the budget to {format_usd(usd)} a month",
+        usd / budget - 1.0,
+    )
+
+
+def _latency(values_ms: tuple[float, float, float], low: float, high: float, percentile: Percentile) -> LatencyMs:
+    p50, p95, p99 = values_ms
+    names: dict[Percentile, str] = {50: "p50", 95: "p95", 99: "p99"}
+    return LatencyMs.model_validate(
+        {"p50": p50, "p95": p95, "p99": p99, "low": low, "high": high, "interval_of": names[percentile]}
+    )
+
+
+def _deployment(
+    scenario: DeepLearningScenario,
+    catalog: Catalog,
+    facts: Graph,
+    offer: Offer,
+    choice: Choice,
+    rentable: Sequence[Accelerator],
+) -> Deployment:
+    instance, part, law = offer.instance, choice.accelerator, choice.law
+    percentile, cpu = scenario.slo_percentile, scenario.cpu_ms_per_request
+    each = instance.accelerator_count or 1
+    replicas = choice.gpus + scenario.spare_replicas
+    vcpus_needed = choice.demanded_per_s * cpu / MS_PER_S / scenario.utilization_cap
+    by_gpu = ceil(replicas / each)
+    by_cpu = ceil(vcpus_needed / instance.vcpus - 1e-9) if instance.vcpus else 0
+    instances = max(by_gpu, by_cpu)
+    capacity = choice.capacity_per_s * choice.gpus
+    if instance.vcpus and cpu > 0:
+        capacity = min(capacity, instances * instance.vcpus * scenario.utilization_cap / cpu * MS_PER_S)
+    # Rounding must not put what is possible under what is asked for and served.
+    capacity = max(capacity, choice.demanded_per_s)
+    running = law.latency_ms(choice.batch_in_flight)
+    model = (running, running, running)
+    waited = choice.percentiles_ms[COLUMN[percentile]] - cpu
+    latency = {
+        "model": _latency(model, law.low_ms(choice.batch_in_flight), law.high_ms(choice.batch_in_flight), percentile),
+        "latency": _latency(choice.percentiles_ms, cpu + waited * law.fast, cpu + waited * law.slow, percentile),
+    }
+    smallest = smallest_accelerator(
+        catalog.accelerators.values(), runtime=scenario.runtime, used_bytes=choice.memory.used_bytes
+    )
+    smallest_rentable = smallest_accelerator(rentable, runtime=scenario.runtime, used_bytes=choice.memory.used_bytes)
+    return Deployment(
+        instance=instance.id,
+        instance_type=instance.instance_type,
+        provider=instance.provider,
+        service=instance.service,
+        region=offer.price.region,
+        accelerator=part.id,
+        accelerator_name=part.name,
+        accelerators_per_instance=instance.accelerator_count,
+        accelerators_per_replica=1,
+        vcpus_per_instance=instance.vcpus,
+        replicas=replicas,
+        instances=instances,
+        parallelism=Parallelism(),
+        runtime=scenario.runtime,
+        weight_format=scenario.precision,
+        kv_format=None,
+        batch=choice.batch,
+        memory_per_accelerator=choice.memory,
+        latency_ms=latency,
+        throughput=Throughput(requests_per_s=Rate(demanded=choice.demanded_per_s, capacity=capacity)),
+        utilization=choice.utilization,
+        cost=cost_of(
+            instances=instances,
+            price=offer.price,
+            on=catalog.as_of,
+            demanded_requests_per_s=choice.demanded_per_s,
+            capacity_requests_per_s=capacity,
+        ),
+        verdicts=(
+            verdict(
+                quantity="latency",
+                percentile=percentile,
+                limit_ms=scenario.latency_target_ms,
+                latency=latency["latency"],
+                basis="estimated",
+                source=f"roofline and batch queue; {PROFILES[scenario.runtime].checked}",
+            ),
+        ),
+        binding_constraint="vCPU" if by_cpu > by_gpu else choice.binding,
+        warnings=_warnings(offer, choice),
+        extra={
+            "vcpus_needed": vcpus_needed,
+            "best_batch": choice.best_batch,
+            "batch_in_flight": choice.batch_in_flight,
+            "gpu_memory_needed_bytes": choice.memory.used_bytes,
+            "smallest_gpu": smallest.id if smallest else None,
+            "smallest_rentable_gpu": smallest_rentable.id if smallest_rentable else None,
+            "sum_activation_bytes": facts.sum_activation_bytes_fp32 * law.format.activation_bytes // 4 * choice.batch,
+            "t0_ms": law.t0_ms,
+            "k_ms": law.k_ms,
+            "gpu_capacity_requests_per_s": choice.capacity_per_s,
+            "spare_replicas": scenario.spare_replicas,
+        },
+    )
+
+
+def _warnings(offer: Offer, choice: Choice) -> tuple[str, ...]:
+    said = list(choice.law.format.notes)
+    if offer.instance.vcpus is None:
+        said.append("The catalog does not know this instance's vCPUs, so the CPU time of requests was not checked.")
+    if choice.utilization * choice.law.slow >= 1.0:
+        said.append(
+            "At the slow end of the interval these GPUs would be overloaded; measure before relying on this count."
+        )
+    if choice.accelerator.vendor == "AMD":
+        said.append("The constants of PyTorch were compared on NVIDIA GPUs only.")
+    return tuple(said)
+
+
+def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
+    profile = PROFILES[scenario.runtime]
+    said = [
+        f"Speed is a roofline with stated constants, 80 % interval x{profile.fast:g} to x{profile.slow:g} before waiting is "
+        f"recomputed; compared with {profile.checked}.",
+        "CPU work is added without a queue of its own, and copies of inputs to the GPU are taken to overlap with computing.",
+    ]
+    if facts.error_share > 0.0:
+        said.append(
+            f"The activations at {facts.size:,} {facts.size_unit} are derived ({facts.source}); 80 % error up to {facts.error_share:.0%}."
+        )
+    if facts.model.input_note:
+        said.append(f"Model: {facts.model.input_note}.")
+    if scenario.concurrency is not None:
+        said.append(
+            "Users wait for replies, so the utilization cap does not set the count here; tails are on the safe side."
+        )
+    if profile.arena:
+        said.append("The arena is taken to double as it grows; the option kSameAsRequested would need less.")
+    if scenario.spare_replicas:
+        said.append("Latency and utilization are those of the GPUs without the spares.")
+    return tuple(said)
+
+
+def _binding_of(closest: Rejection | None, rejected: Sequence[Rejection]) -> str:
+    """Constraint of the nearest miss; with none, the most frequent beyond the rules, else the most frequent."""
+    if closest is not None:
+        return closest.constraint
+    names = [r.constraint for r in rejected if r.constraint not in RULE_CONSTRAINTS] or [r.constraint for r in rejected]
+    return Counter(names).most_common(1)[0][0] if names else "instances"
+
+
+def _headline(
+    scenario: DeepLearningScenario,
+    facts: Graph,
+    best: Deployment | None,
+    closest: Rejection | None,
+    rejected: Sequence[Rejection],
+) -> str:
+    """One sentence: what it needs, what it costs and how fast it replies; or what binds, and by how much."""
+    traffic = (
+        f"{scenario.requests_per_s:,g} requests/s"
+        if scenario.requests_per_s is not None
+        else f"{scenario.concurrency:,} concurrent users"
+    )
+    subject = f"{facts.model.name} in {scenario.precision} at {traffic}"
+    if best is None:
+        name = _binding_of(closest, rejected)
+        example = closest or next((r for r in rejected if r.constraint == name), None)
+        detail = f"; on {example.instance_type}, {example.because}" if example else ""
+        return f"{subject} has no deployment under these rules: {name} binds{detail}."
+    gpus = f"{best.replicas} x {best.accelerator_name}"
+    reply = format_ms(getattr(best.latency_ms["latency"], f"p{scenario.slo_percentile}"))
+    machines = "1 machine" if best.instances == 1 else f"{best.instances} machines"
+    return (
+        f"{subject} needs {gpus} ({machines}, {best.instance_type}): {format_usd(best.cost.usd_per_hour)} per hour, "
+        f"p{scenario.slo_percentile} latency {reply}."
+    )

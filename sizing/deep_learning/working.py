@@ -1,0 +1,195 @@
+"""The working: each figure of the recommended deployment as formula, numbers put in, value, unit, source and trust."""
+
+from __future__ import annotations
+
+from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.memory import batch_at_bytes, sample_bytes
+from sizing.deep_learning.runtimes import PROFILES, RUNS, WEIGHT_READ_SHARE, element_bytes
+from sizing.deep_learning.search import Choice
+from sizing.plan import Deployment, Step
+from sizing.scenario import DeepLearningScenario
+from sizing.units import GIB, HOURS_PER_MONTH
+
+STATED = "stated constant of the runtime profile"
+COMPARED_BYTES = 10 * GIB
+"""Size against which the batch by sum and by peak is shown [bytes]: the "about 10 GiB" that circulates for ResNet-50."""
+
+
+def model_steps(scenario: DeepLearningScenario, graph: Graph) -> tuple[Step, ...]:
+    """What follows from the model alone: parameters, weights, operations, and both activation figures of one sample."""
+    runtime, precision = scenario.runtime, scenario.precision
+    weight, element = element_bytes(runtime, precision)
+    total = sample_bytes(graph, runtime=runtime, precision=precision, activations="sum")[1]
+    held, live = sample_bytes(graph, runtime=runtime, precision=precision, activations="peak")
+    at = f"at {graph.size:,} {graph.size_unit}"
+    where = f", the peak at {graph.peak_at}" if graph.peak_at else ""
+    by_sum = batch_at_bytes(graph, bytes_=COMPARED_BYTES, activations="sum")
+    by_peak = batch_at_bytes(graph, bytes_=COMPARED_BYTES, activations="peak")
+    model, source, trust = graph.model, graph.source, graph.trust
+
+    def step(quantity: str, formula: str, numbers: str, value: float, unit: str, source: str, trust: str) -> Step:
+        return Step(
+            quantity=quantity, formula=formula, with_numbers=numbers, value=value, unit=unit, source=source, trust=trust
+        )
+
+    return (
+        step("Parameters", "from the catalog", f"{graph.parameters:,}", graph.parameters, "parameters", model.source, model.trust),
+        step("Weights", "parameters x bytes each", f"{graph.parameters:,} x {weight}", graph.parameters * weight, "bytes",
+             model.source, model.trust),
+        step("Multiply-adds of a sample", "one forward pass", at, graph.macs, "multiply-adds", source, trust),
+        step("Sum of activations of a sample", "everything a forward pass writes (fp32) x element / 4",
+             f"{graph.sum_activation_bytes_fp32:,} x {element} / 4, {at}", total, "bytes", source, trust),
+        step("Peak live activations of a sample", "most alive at one moment (fp32) x element / 4",
+             f"{graph.peak_live_bytes_fp32:,} x {element} / 4, {at}{where}", live, "bytes", source, trust),
+        step("Input of a sample", "input bytes (fp32) x element / 4; token ids keep 8 bytes",
+             f"{graph.input_bytes_fp32:,}, {at}", held, "bytes", source, trust),
+        step("Batch at 10 GiB by the sum (fp32)", "(10 GiB - weights) / (input + sum)",
+             f"({COMPARED_BYTES:,} - {graph.weights_bytes_fp32:,}) / ({graph.input_bytes_fp32:,} + {graph.sum_activation_bytes_fp32:,})",
+             by_sum, "samples", source, trust),
+        step("Batch at 10 GiB by the peak (fp32)", "(10 GiB - weights) / (input + peak live)",
+             f"({COMPARED_BYTES:,} - {graph.weights_bytes_fp32:,}) / ({graph.input_bytes_fp32:,} + {graph.peak_live_bytes_fp32:,})",
+             by_peak, "samples", source, trust),
+    )  # fmt: skip
+
+
+def working(scenario: DeepLearningScenario, graph: Graph, choice: Choice, best: Deployment) -> tuple[Step, ...]:
+    """The whole chain of the recommended deployment: model, memory, time of a batch, count, instances and dollars."""
+    return (
+        *model_steps(scenario, graph),
+        *_memory_steps(scenario, choice),
+        *_latency_steps(scenario, graph, choice),
+        *_count_steps(scenario, choice, best),
+    )
+
+
+def _memory_steps(scenario: DeepLearningScenario, choice: Choice) -> tuple[Step, ...]:
+    profile, parts = PROFILES[scenario.runtime], choice.memory.parts
+    floor = profile.floor_bytes
+    return (
+        Step(
+            quantity="Runtime floor",
+            formula="context, libraries and allocator",
+            with_numbers=f"{profile.name}, 80 % range {floor.low:,.0f} to {floor.high:,.0f}",
+            value=floor.value,
+            unit="bytes",
+            source=f"{floor.source}, {floor.as_of}",
+            trust="derived",
+        ),
+        Step(
+            quantity="Memory of one GPU",
+            formula=" + ".join(parts),
+            with_numbers=f"at batch {choice.batch}: " + " + ".join(f"{size:,}" for size in parts.values()),
+            value=choice.memory.used_bytes,
+            unit="bytes",
+            source=f"traces and {STATED}",
+            trust="derived",
+        ),
+    )
+
+
+def _latency_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice) -> tuple[Step, ...]:
+    profile, law, part = PROFILES[scenario.runtime], choice.law, choice.accelerator
+    share = profile.compute_share[law.format.compute]
+    element = law.format.activation_bytes
+    return (
+        Step(
+            quantity="t0 of a batch",
+            formula="base + operators x launch + weights / (bandwidth x share)",
+            with_numbers=f"{law.base_ms:.3g} + {graph.operators:,} x {profile.launch_us.value:g} us + {graph.parameters:,} x "
+            f"{law.format.weight_bytes} / ({part.memory_bandwidth_gb_per_s:g} GB/s x {WEIGHT_READ_SHARE.value:g})",
+            value=law.t0_ms,
+            unit="ms",
+            source=f"{RUNS}; {part.source}",
+            trust="derived",
+        ),
+        Step(
+            quantity="k of a sample",
+            formula="2 x multiply-adds / (dense peak x share) + 2 x sum of activations x passes / bandwidth",
+            with_numbers=f"2 x {graph.macs:,.0f} / ({law.format.peak_flops_per_s / 1e12:g} TFLOPS {law.format.compute} x {share.value:g})"
+            f" + 2 x {graph.sum_activation_bytes_fp32:,} x {element} / 4 x {profile.traffic_passes.value:g} / "
+            f"{part.memory_bandwidth_gb_per_s:g} GB/s",
+            value=law.k_ms,
+            unit="ms",
+            source=f"{RUNS}; {part.source}",
+            trust="derived",
+        ),
+        Step(
+            quantity="Time of a full batch",
+            formula="t0 + k x batch",
+            with_numbers=f"{law.t0_ms:.4g} + {law.k_ms:.4g} x {choice.batch}",
+            value=law.latency_ms(choice.batch),
+            unit="ms",
+            source=f"{profile.name}: {profile.checked}",
+            trust="derived",
+        ),
+    )
+
+
+def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deployment) -> tuple[Step, ...]:
+    full_per_s = choice.batch / choice.law.latency_ms(choice.batch) * 1000.0
+    allowed = choice.capacity_per_s
+    spare = scenario.spare_replicas
+    counted = (
+        f"{choice.demanded_per_s:,.4g} / {allowed:,.4g}, rounded up, + {spare}"
+        if scenario.requests_per_s is not None
+        else f"{scenario.concurrency:,} clients, + {spare}"
+    )
+    percentile = scenario.slo_percentile
+    need = best.extra["vcpus_needed"]
+    return (
+        Step(
+            quantity="Throughput of a GPU at full batches",
+            formula="batch / time of a full batch",
+            with_numbers=f"{choice.batch} / {choice.law.latency_ms(choice.batch):.4g} ms",
+            value=full_per_s,
+            unit="requests/s",
+            source="sizing/deep_learning/latency.py",
+            trust="derived",
+        ),
+        Step(
+            quantity=f"Latency p{percentile}",
+            formula="rest of the running batch + full batches before + own batch + CPU part",
+            with_numbers=f"at a load of {choice.utilization:.0%}, batches of {choice.batch_in_flight:.3g} on average, "
+            f"CPU {scenario.cpu_ms_per_request:g} ms",
+            value=choice.percentiles_ms[{50: 0, 95: 1, 99: 2}[percentile]],
+            unit="ms",
+            source="batch-service queue, sizing/deep_learning/batching.py",
+            trust="derived",
+        ),
+        Step(
+            quantity="GPUs",
+            formula="fewest within utilization cap and limit, + spares",
+            with_numbers=f"{counted}; binding: {choice.binding}",
+            value=best.replicas,
+            unit="GPUs",
+            source="sizing/deep_learning/search.py",
+            trust="derived",
+        ),
+        Step(
+            quantity="vCPUs",
+            formula="rate x CPU time / utilization cap",
+            with_numbers=f"{choice.demanded_per_s:,.4g} x {scenario.cpu_ms_per_request:g} ms / {scenario.utilization_cap:g}",
+            value=float(need or 0.0),
+            unit="vCPUs",
+            source="the scenario",
+            trust="derived",
+        ),
+        Step(
+            quantity="Instances",
+            formula="greater of GPUs / GPUs each and vCPUs / vCPUs each, rounded up",
+            with_numbers=f"{best.replicas} / {best.accelerators_per_instance}; {float(need or 0.0):.3g} / {best.vcpus_per_instance or 'unknown'}",
+            value=best.instances,
+            unit="instances",
+            source=best.cost.price_source,
+            trust="derived",
+        ),
+        Step(
+            quantity="Cost a month",
+            formula="instances x price x 730 h",
+            with_numbers=f"{best.instances} x {best.cost.usd_per_instance_hour:g} x {HOURS_PER_MONTH}",
+            value=best.cost.usd_per_month,
+            unit="USD",
+            source=f"{best.cost.price_source}, {best.cost.price_date}",
+            trust=", ".join(best.cost.price_marks) or "as listed",
+        ),
+    )

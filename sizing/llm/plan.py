@@ -1,0 +1,264 @@
+"""Plan of a language model scenario: search, cost, ranking, and the answer in one sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from sizing import fleet
+from sizing.catalog import Catalog
+from sizing.catalog_rows import LlmModel
+from sizing.cost import cost_of
+from sizing.llm.candidates import PORTED_VENDORS, RUNTIME_WORDS, check_context, check_parallelism
+from sizing.llm.constants import AMD_CAVEAT, CHECKED
+from sizing.llm.memory import CHECKED_MEMORY, STATE_BYTES, kv_caveat, memory_parts, weights_of
+from sizing.llm.parameters import has_formula
+from sizing.llm.search import PERCENTILE_COLUMN, Choice, Floats, search
+from sizing.llm.working import model_steps, working
+from sizing.plan import (
+    Deployment,
+    LatencyMs,
+    Parallelism,
+    Plan,
+    Rate,
+    Rejection,
+    Search,
+    Throughput,
+    Verdict,
+    rank,
+    verdict,
+)
+from sizing.scenario import LlmScenario
+from sizing.units import format_ms, format_usd
+
+TTFT, TPOT = "Time to first token (TTFT)", "Time per output token (TPOT)"
+RULE_CONSTRAINTS = ("providers", "instances", "accelerators", "price", "runtime")
+SPEED_SOURCE = f"roofline with stated efficiencies, {CHECKED}"
+
+
+def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
+    """Plan of a scenario: one ranked deployment for each kind of instance that serves it, one rejection for each other.
+
+    Raises InputError for an unknown id, a model whose parameters or KV cache are not known, a degree of parallelism
+    that does
+    not divide the model, or a request longer than its context.
+
+    >>> from sizing.catalog import load
+    >>> found = plan(LlmScenario(), load())
+    >>> found.recommended is not None and found.search.candidates == len(found.ranked) + len(found.rejected)
+    True
+    """
+    model = catalog.llm_model(scenario.model)
+    weights_of(model, scenario.weight_format)
+    check_context(scenario, model)
+    check_parallelism(scenario, model)
+    offers, dropped = fleet.offers(scenario, catalog, category="gpu")
+    found = search(scenario, model, offers)
+    deployments: list[Deployment] = []
+    choices: dict[str, Choice] = {}
+    rejected = [*dropped, *found.rejected]
+    for choice in found.choices:
+        deployment = _deployment(scenario, catalog, model, choice)
+        budget = scenario.max_usd_per_month
+        if budget is not None and deployment.cost.usd_per_month > budget:
+            rejected.append(_over_budget(choice, deployment.cost.usd_per_month, budget))
+            continue
+        deployments.append(deployment)
+        choices[deployment.instance] = choice
+    ranked = rank(deployments)
+    best = ranked[0] if ranked else None
+    return Plan(
+        kind=scenario.kind,
+        catalog=catalog.version,
+        scenario=scenario,
+        headline=_headline(scenario, model, best, rejected),
+        recommended=best,
+        alternatives=tuple(ranked[1:]),
+        rejected=tuple(rejected),
+        binding_constraint=best.binding_constraint if best else _binding_of(rejected),
+        working=working(scenario, model, choices[best.instance], best) if best else model_steps(scenario, model),
+        caveats=_caveats(scenario, model),
+        search=Search(candidates=len(ranked) + len(rejected), configurations=found.evaluated, seconds=0.0),
+    )
+
+
+def _over_budget(choice: Choice, usd: float, budget: float) -> Rejection:
+    return fleet.rejection(
+        choice.offer.instance,
+        constraint="budget",
+        because=f"it costs {format_usd(usd)} a month, {format_usd(usd - budget)} over the budget of {format_usd(budget)}",
+        remedy=f"raise the budget to {format_usd(usd)} a month",
+    )
+
+
+def _latency(choice: Choice, name: str, percentile: int) -> LatencyMs:
+    """Percentiles of one latency of a choice [ms], with the interval at the scenario's percentile."""
+
+    def row(load: object) -> Floats:
+        table: Floats = getattr(load, f"{name}_ms")
+        return table[choice.index]
+
+    column = PERCENTILE_COLUMN[percentile]
+    p50, p95, p99 = (float(v) for v in row(choice.centre))
+    centre = (p50, p95, p99)[column]
+    names: tuple[Literal["p50", "p95", "p99"], ...] = ("p50", "p95", "p99")
+    return LatencyMs(
+        p50=p50,
+        p95=p95,
+        p99=p99,
+        low=min(centre, float(row(choice.fast)[column])),
+        high=max(centre, float(row(choice.slow)[column])),
+        interval_of=names[column],
+    )
+
+
+def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice: Choice) -> Deployment:
+    offer, item = choice.offer, choice.configuration
+    instance, part = offer.instance, item.accelerator
+    latency = {name: _latency(choice, name, scenario.slo_percentile) for name in ("ttft", "tpot", "e2e")}
+    served = float(choice.centre.requests_per_s[choice.index]) * choice.replicas
+    demanded = scenario.requests_per_s if scenario.requests_per_s is not None else served
+    capacity = max(demanded, choice.allowed_per_s * choice.replicas)
+    tokens = scenario.output_tokens
+    memory = memory_parts(
+        item.rank,
+        sequences=choice.batch,
+        context_tokens=scenario.prompt_tokens + tokens,
+        kv_format=scenario.kv_format,
+        capacity_bytes=part.capacity_bytes,
+    )
+    prompt_rate = float(demanded * scenario.prompt_tokens)
+    budget = item.rank.kv_budget_bytes(
+        capacity_bytes=part.capacity_bytes, gpu_memory_utilization=scenario.gpu_memory_utilization
+    )
+    return Deployment(
+        instance=instance.id,
+        instance_type=instance.instance_type,
+        provider=instance.provider,
+        service=instance.service,
+        region=offer.price.region,
+        accelerator=part.id,
+        accelerator_name=part.name,
+        accelerators_per_instance=instance.accelerator_count,
+        accelerators_per_replica=item.accelerators,
+        vcpus_per_instance=instance.vcpus,
+        replicas=choice.replicas + scenario.spare_replicas,
+        instances=choice.instances,
+        parallelism=Parallelism(tp=item.tensor_parallel, pp=item.pipeline_parallel),
+        runtime=scenario.runtime,
+        weight_format=weights_of(model, scenario.weight_format).words,
+        kv_format=scenario.kv_format,
+        batch=choice.batch,
+        memory_per_accelerator=memory,
+        latency_ms=latency,
+        throughput=Throughput(
+            requests_per_s=Rate(demanded=demanded, capacity=capacity),
+            output_tokens_per_s=Rate(demanded=demanded * tokens, capacity=capacity * tokens),
+        ),
+        utilization=float(choice.centre.utilization[choice.index]),
+        cost=cost_of(
+            instances=choice.instances,
+            price=offer.price,
+            on=catalog.as_of,
+            demanded_requests_per_s=demanded,
+            capacity_requests_per_s=capacity,
+            output_tokens_per_request=float(tokens),
+        ),
+        verdicts=_verdicts(scenario, latency),
+        binding_constraint=choice.binding,
+        warnings=_warnings(scenario, choice),
+        extra={
+            "max_sequences": item.max_sequences,
+            "kv_budget_bytes": budget,
+            "kv_tokens_capacity": item.max_sequences * (scenario.prompt_tokens + tokens),
+            "batch_in_flight": float(choice.centre.in_flight[choice.index]),
+            "replica_capacity_requests_per_s": choice.replica_capacity_per_s,
+            "prefill_tokens_per_s": prompt_rate,
+            "decode_tokens_per_s_per_user": 1000.0 / latency["tpot"].p50 if latency["tpot"].p50 else None,
+            "spare_replicas": scenario.spare_replicas,
+        },
+    )
+
+
+def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs]) -> tuple[Verdict, ...]:
+    limits = ((TTFT, scenario.ttft_target_ms, "ttft"), (TPOT, scenario.tpot_target_ms, "tpot"))
+    return tuple(
+        verdict(
+            quantity=quantity,
+            percentile=scenario.slo_percentile,
+            limit_ms=limit,
+            latency=latency[name],
+            basis="estimated",
+            source=SPEED_SOURCE,
+        )
+        for quantity, limit, name in limits
+    )
+
+
+def _warnings(scenario: LlmScenario, choice: Choice) -> tuple[str, ...]:
+    item, part = choice.configuration, choice.configuration.accelerator
+    said = []
+    count = choice.offer.instance.accelerator_count or 1
+    if item.accelerators > count:
+        machines = -(-item.accelerators // count)
+        said.append(
+            f"A replica spans {machines} machines as a pipeline; the network between them is assumed to be 100 Gbit/s."
+        )
+    if part.vendor == "AMD":
+        said.append(AMD_CAVEAT)
+    if part.vendor in PORTED_VENDORS:
+        said.append(
+            f"{RUNTIME_WORDS[scenario.runtime]} reaches {part.name} through a port that nothing here was compared with."
+        )
+    if choice.slow_overload:
+        said.append(
+            "At the slow end of the interval these replicas would be overloaded; its waits are those at 97 % load."
+        )
+    return tuple(said)
+
+
+def _caveats(scenario: LlmScenario, model: LlmModel) -> tuple[str, ...]:
+    said = [f"Speed is a roofline with stated efficiencies, not yet calibrated: {CHECKED}.", CHECKED_MEMORY]
+    if not has_formula(model):
+        said.append("The parameter count is the catalog's; no formula here covers this architecture.")
+    if model.state_elems_per_seq is not None:
+        said.append(f"State of linear layers is counted at {STATE_BYTES} bytes an element (fp32).")
+    if (missing := kv_caveat(model)) is not None:
+        said.append(missing)
+    if model.moe_layers:
+        said.append("Experts are shared by tensor parallel; expert parallel is not searched.")
+    said.append("Prompts and replies are taken at their mean length; longer ones wait longer.")
+    return tuple(said)
+
+
+def _binding_of(rejected: Sequence[Rejection]) -> str:
+    """The most frequent constraint among machines that passed the rules, else among all."""
+    names = [r.constraint for r in rejected if r.constraint not in RULE_CONSTRAINTS] or [r.constraint for r in rejected]
+    return Counter(names).most_common(1)[0][0] if names else "instances"
+
+
+def traffic_words(scenario: LlmScenario) -> str:
+    """The load in words: a rate or a number of users."""
+    if scenario.requests_per_s is not None:
+        return f"{scenario.requests_per_s:g} requests/s"
+    return f"{scenario.concurrency:,} concurrent users"
+
+
+def _headline(scenario: LlmScenario, model: LlmModel, best: Deployment | None, rejected: Sequence[Rejection]) -> str:
+    """One sentence: what it needs, what it costs and how fast it answers; or what binds, and by how much."""
+    subject = f"{model.name} in {weights_of(model, scenario.weight_format).words} at {traffic_words(scenario)}"
+    if best is None:
+        name = _binding_of(rejected)
+        example = next((r for r in rejected if r.constraint == name), None)
+        detail = f"; on {example.instance_type}, {example.because}" if example else ""
+        return f"{subject} has no deployment under these rules: {name} binds{detail}."
+    count = "1 replica" if best.replicas == 1 else f"{best.replicas} replicas"
+    each = f"{best.accelerators_per_replica} x {best.accelerator_name}"
+    percentile = scenario.slo_percentile
+    ttft = format_ms(getattr(best.latency_ms["ttft"], f"p{percentile}"))
+    machines = "1 machine" if best.instances == 1 else f"{best.instances} machines"
+    return (
+        f"{subject} needs {count} of {each} ({machines} {best.instance_type}, {best.provider}): "
+        f"{format_usd(best.cost.usd_per_hour)} per hour, p{percentile} time to first token {ttft}."
+    )

@@ -1,0 +1,116 @@
+"""Data of the charts: percentiles against load, and instances and dollars against load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from sizing.catalog import Catalog
+from sizing.errors import InputError
+from sizing.plan import Deployment
+from sizing.queueing_law import Floats
+from sizing.scenario import StatisticalScenario
+from sizing.statistical import queues
+from sizing.statistical.plan import limits_ms, plan
+from sizing.statistical.service_time import service_cv
+
+CURVE_POINTS = 40
+"""Loads on the percentile chart [1]; closer together near saturation, where the curves bend."""
+
+LAST_UTILIZATION = 0.98
+"""Utilization at which the percentile chart ends [1]: beyond it a real queue is not stable for long."""
+
+
+@dataclass(frozen=True)
+class PercentileCurve:
+    """p50, p95, p99 of the time in system [ms] against the load of the whole deployment [requests/s]."""
+
+    loads_per_s: Floats
+    utilization: Floats
+    p50_ms: Floats
+    p95_ms: Floats
+    p99_ms: Floats
+    demanded_per_s: float
+    capacity_per_s: float
+    stable_below_per_s: float
+
+
+@dataclass(frozen=True)
+class InstancesCurve:
+    """Instances (count) and dollars per hour that each load [requests/s] needs, of one kind of instance."""
+
+    instance_type: str
+    loads_per_s: Floats
+    instances: Floats
+    usd_per_hour: Floats
+    per_instance_per_s: float
+
+
+def percentile_curve(scenario: StatisticalScenario, catalog: Catalog, deployment: Deployment) -> PercentileCurve:
+    """Time in system [ms] against load on the deployment's instances, up to 98 % of what they can do."""
+    workers, service_ms = _workers(deployment), _service_ms(deployment)
+    stable = deployment.instances * workers / service_ms * 1000.0
+    # Equal steps of the logarithm of what is left of capacity put the points where the curve bends.
+    utilization = 1.0 - np.geomspace(1.0, 1.0 - LAST_UTILIZATION, CURVE_POINTS)
+    times = queues.unit_times(utilizations=utilization, workers=workers, cv=service_cv(scenario)) * service_ms
+    return PercentileCurve(
+        loads_per_s=utilization * stable,
+        utilization=utilization,
+        p50_ms=times[:, 0],
+        p95_ms=times[:, 1],
+        p99_ms=times[:, 2],
+        demanded_per_s=deployment.throughput.requests_per_s.demanded,
+        capacity_per_s=deployment.throughput.requests_per_s.capacity,
+        stable_below_per_s=stable,
+    )
+
+
+def instances_curve(
+    scenario: StatisticalScenario,
+    catalog: Catalog,
+    loads_per_s: Sequence[float],
+    *,
+    deployment: Deployment | None = None,
+) -> InstancesCurve:
+    """Instances and dollars per hour against open load, for one kind of instance.
+
+    The kind is the deployment's (None: the recommended one). n = ceil(load / highest load of one instance) + spares.
+    Raises InputError if no deployment serves the scenario.
+    """
+    shown = deployment or plan(scenario, catalog).recommended
+    if shown is None:
+        raise InputError("scenario", scenario.name or scenario.family, "a scenario that some instance serves")
+    workers, service_ms = _workers(shown), _service_ms(shown)
+    reach = _highest_utilization(scenario, workers=workers, service_ms=service_ms)
+    one = reach * workers / service_ms * 1000.0
+    loads = np.asarray(loads_per_s, dtype=np.float64)
+    counts = np.array([max(1, ceil(load / one - queues.ROUNDING)) for load in loads]) + scenario.spare_replicas
+    return InstancesCurve(
+        instance_type=shown.instance_type,
+        loads_per_s=loads,
+        instances=counts.astype(np.float64),
+        usd_per_hour=counts * shown.cost.usd_per_instance_hour,
+        per_instance_per_s=one,
+    )
+
+
+def _highest_utilization(scenario: StatisticalScenario, *, workers: int, service_ms: float) -> float:
+    """Highest utilization [1] that the cap and the limits allow."""
+    cv = service_cv(scenario)
+    limits = np.array([np.inf if limit is None else limit for limit in limits_ms(scenario)]) / service_ms
+    ((reach, _),) = queues.highest_utilizations(
+        limits=limits[None], workers=workers, cv=cv, cap=scenario.utilization_cap, settle=True
+    )
+    return min(reach, scenario.utilization_cap)
+
+
+def _workers(deployment: Deployment) -> int:
+    return deployment.replicas // deployment.instances
+
+
+def _service_ms(deployment: Deployment) -> float:
+    """Mean service time [ms], from the two parts that the deployment states."""
+    return float(deployment.extra["model_latency_ms"] or 0.0) + float(deployment.extra["http_overhead_ms"] or 0.0)

@@ -1,0 +1,317 @@
+"""The plan in words and in arithmetic: the headline, each step with its numbers put in, and the caveats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sizing.plan import Deployment, Rejection, Step
+from sizing.scenario import StatisticalScenario
+from sizing.statistical import cpu
+from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
+from sizing.statistical.service_time import CACHE_BYTES
+from sizing.statistical.structure import Structure
+from sizing.statistical_rows import ByteRule, RuntimeCost, StatisticalFamily
+from sizing.units import HOURS_PER_MONTH, MIB, format_bytes, format_ms, format_usd
+
+if TYPE_CHECKING:
+    from sizing.statistical.plan import Candidate
+
+QUEUE_SOURCE = "M/G/c, see sizing/queueing.py"
+CATALOG_STEP = "catalog row of the family"
+
+
+def traffic_words(scenario: StatisticalScenario) -> str:
+    """The demanded load in words.
+
+    >>> traffic_words(StatisticalScenario(requests_per_s=200))
+    '200 requests/s'
+    >>> traffic_words(StatisticalScenario(concurrency=30, think_time_s=1.5))
+    '30 users pausing 1.5 s'
+    """
+    if scenario.concurrency is None:
+        return f"{scenario.requests_per_s:,g} requests/s"
+    users = "1 user" if scenario.concurrency == 1 else f"{scenario.concurrency:,} users"
+    return f"{users} pausing {scenario.think_time_s:g} s" if scenario.think_time_s else f"{users} without pause"
+
+
+def model_words(scenario: StatisticalScenario, family: StatisticalFamily) -> str:
+    """The model in words: its family and the sizes that matter most."""
+    named = {
+        "trees": f"{scenario.trees:,} trees",
+        "depth": f"depth {scenario.depth}",
+        "support_vectors": f"{scenario.support_vectors:,} support vectors",
+        "training_rows": f"{scenario.training_rows:,} stored rows",
+        "clusters": f"{scenario.clusters:,} centres",
+        "hidden_layers": "hidden layers " + " x ".join(str(width) for width in scenario.hidden_layers),
+        "features": f"{scenario.features:,} feature{'' if scenario.features == 1 else 's'}",
+    }
+    if not scenario.hidden_layers:
+        named["hidden_layers"] = "no hidden layer"
+    return ", ".join([family.name, *(text for field, text in named.items() if field in family.size_fields)])
+
+
+def headline(
+    scenario: StatisticalScenario,
+    family: StatisticalFamily,
+    best: Deployment | None,
+    binding: str,
+    rejected: Sequence[Rejection],
+) -> str:
+    """One sentence for a stakeholder: model, load, machines, dollars and time; or what stands in the way."""
+    what = f"{model_words(scenario, family)}, at {traffic_words(scenario)}"
+    if best is None:
+        example = next((r for r in rejected if r.constraint == binding), None)
+        reason = f" ({example.instance_type}: {example.because})" if example else ""
+        return f"{what} is served by none of the {len(rejected)} kinds of instance: {binding} stands in the way{reason}"
+    shown = best.verdicts[-1]
+    limit = "" if shown.limit_ms is None else f" of {format_ms(shown.limit_ms)} allowed"
+    return (
+        f"{what} needs {best.instances} x {best.instance_type} ({best.provider}): "
+        f"{format_usd(best.cost.usd_per_hour)} per hour, "
+        f"p{shown.percentile} time in system {format_ms(shown.predicted_ms)}{limit}"
+    )
+
+
+def caveats(scenario: StatisticalScenario, family: StatisticalFamily, cost: RuntimeCost) -> tuple[str, ...]:
+    """Short sentences on how far the answer can be trusted."""
+    kind = "on models left out of the fit" if cost.held_out else "on the models fitted, too few to hold any out"
+    found = [
+        f"Model time is fitted to our own timings ({family.valid}): error {cost.error_median_share:.0%} median and "
+        f"{cost.error_p90_share:.0%} P90 {kind}.",
+        "CPU speeds relative to the measured host are recalled, not benchmarked: time one call on your machine.",
+        "Requests are split at random over the instances and served by one-thread workers; web time is an input.",
+    ]
+    if family.doubts:
+        found.append(family.doubts)
+    if cost.note:
+        found.append(f"{cost.name}: {cost.note}.")
+    if family.shape in ("trees", "oblivious_trees") and scenario.outputs > 2:
+        found.append("Trees of more than two classes were not measured: count every tree of every class under trees.")
+    if family.shape in ("trees", "oblivious_trees") and (scenario.leaves is None or "leaves" not in family.size_fields):
+        found.append("Trees are taken as full; real ones are often smaller, so file and memory are upper figures.")
+    if scenario.concurrency is not None:
+        found.append(
+            "Waits of users are approximate: p99 comes out up to 11 % high in 9 of 10 cases checked up to CV 1."
+        )
+    if scenario.spare_replicas:
+        found.append("Spare instances share the load; times and utilization are with all of them up.")
+    return tuple(found)
+
+
+def working(
+    scenario: StatisticalScenario,
+    family: StatisticalFamily,
+    cost: RuntimeCost,
+    size: Structure,
+    per_worker_bytes: dict[str, int],
+    shown: Candidate | None,
+    best: Deployment | None,
+) -> tuple[Step, ...]:
+    """Arithmetic of the recommended deployment, or of the fastest candidate when none serves, or of the model alone."""
+    steps = _model_steps(scenario, family, cost, size, per_worker_bytes)
+    if shown is not None:
+        steps += _service_steps(cost, shown)
+    if shown is not None and best is not None:
+        steps += _deployment_steps(scenario, shown, best)
+    return tuple(steps)
+
+
+def _model_steps(
+    scenario: StatisticalScenario,
+    family: StatisticalFamily,
+    cost: RuntimeCost,
+    size: Structure,
+    per_worker_bytes: dict[str, int],
+) -> list[Step]:
+    rows = scenario.rows_per_request
+    path = f"{size.trees:,} x {size.work_units / size.trees:.4g}" if size.trees else f"{size.work_units:,.0f}"
+    cache = max(1.0, size.file_bytes / CACHE_BYTES) ** cost.cache_exponent
+    per_call_ns = cost.call_vector_ns * size.vectors + cost.call_unit_ns * size.work_units
+    per_row_ns = cost.row_ns + cost.vector_ns * size.vectors + cost.unit_ns * size.work_units * cache
+    host_us = cost.call_us + cost.tree_us * size.trees + (per_call_ns + rows * per_row_ns) / 1000.0
+    measured = f"{cost.source}; P90 error {cost.error_p90_share:.0%}"
+    worker = sum(per_worker_bytes.values())
+    return [
+        Step(
+            quantity="Work of one row",
+            formula=size.work_formula,
+            with_numbers=path,
+            value=size.work_units,
+            unit=size.work_unit,
+            source="structure of the model",
+            trust=family.trust,
+        ),
+        Step(
+            quantity=f"Model file ({cost.file_format})",
+            formula="fixed + per tree + per node + per parameter",
+            with_numbers=_byte_numbers(cost.file, size, scenario.outputs),
+            value=size.file_bytes,
+            unit="bytes",
+            source=f"{CATALOG_STEP}; P90 error {cost.file.error_p90_share:.0%}",
+            trust=family.trust,
+        ),
+        Step(
+            quantity="Model in memory",
+            formula="fixed + per tree + per node + per parameter",
+            with_numbers=_byte_numbers(cost.resident, size, scenario.outputs),
+            value=size.resident_bytes,
+            unit="bytes",
+            source=f"{CATALOG_STEP}, resident memory not trimmed; P90 error {cost.resident.error_p90_share:.0%}",
+            trust=family.trust,
+        ),
+        Step(
+            quantity="Memory of a worker",
+            formula=f"process + model + rows x features x {REQUEST_BYTES_PER_VALUE} B",
+            with_numbers=" + ".join(format_bytes(part) for part in per_worker_bytes.values()),
+            value=worker,
+            unit="bytes",
+            source="base process of the library with a web server: own, one sample",
+            trust=family.trust,
+        ),
+        Step(
+            quantity="Model time on the measured host",
+            formula="call + per tree x trees + work of a call + rows x work of a row",
+            with_numbers=f"{cost.call_us:g} us + {cost.tree_us:g} us x {size.trees:,} + {per_call_ns / 1000:.4g} us "
+            f"+ {rows:,} x {per_row_ns / 1000:.4g} us",
+            value=host_us / 1000.0,
+            unit="ms",
+            source=measured,
+            trust=family.trust,
+        ),
+    ]
+
+
+def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
+    service, speed = shown.service, shown.speed
+    sharing = cpu.sharing_factor(workers=shown.workers, cores=shown.cores)
+    shared = f" x {sharing:.3g} (workers sharing cores)" if sharing > 1 else ""
+    memory = shown.memory
+    per_worker = (memory.used_bytes - OPERATING_SYSTEM_BYTES) // shown.workers
+    instance = shown.offer.instance
+    return [
+        Step(
+            quantity=f"CPU time factor of {instance.instance_type}",
+            formula="time on one core / time on the measured host",
+            with_numbers=f"{speed.factor:g} ({speed.low:g} to {speed.high:g}), {speed.core}",
+            value=speed.factor,
+            unit="1",
+            source=cpu.CPU_SOURCE,
+            trust="recalled",
+        ),
+        Step(
+            quantity="Service time",
+            formula="model time on the host x CPU factor + web server",
+            with_numbers=f"{service.host_model_ms:.4g} ms x {speed.factor:g}{shared} + {service.http_ms:g} ms",
+            value=service.mean_ms,
+            unit="ms",
+            source=f"80 % interval {format_ms(service.low_ms)} to {format_ms(service.high_ms)}",
+            trust="derived",
+        ),
+        Step(
+            quantity="Workers on an instance",
+            formula="one a physical core, unless given, as far as memory reaches",
+            with_numbers=f"physical cores: {shown.cores}; memory: {format_bytes(memory.capacity_bytes)}",
+            value=shown.workers,
+            unit="workers",
+            source="catalog row of the instance",
+            trust=instance.trust,
+        ),
+        Step(
+            quantity="Memory of an instance",
+            formula="operating system + workers x memory of a worker",
+            with_numbers=f"{OPERATING_SYSTEM_BYTES // MIB} MiB + {shown.workers} x {format_bytes(per_worker)}",
+            value=memory.used_bytes,
+            unit="bytes",
+            source="operating system: recalled, 300 to 900 MiB",
+            trust="derived",
+        ),
+    ]
+
+
+def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Deployment) -> list[Step]:
+    rate, service = best.throughput.requests_per_s, shown.service
+    latency = best.latency_ms["time_in_system"]
+    last = best.verdicts[-1]
+    spare = f", {scenario.spare_replicas} of them spare" if scenario.spare_replicas else ""
+    if scenario.concurrency is None:
+        demanded, numbers = "given", f"{rate.demanded:g} /s"
+    else:
+        demanded = "users / (pause + mean time in system), over the instances"
+        numbers = f"{traffic_words(scenario)} over {best.instances}"
+    return [
+        Step(
+            quantity="Demanded load",
+            formula=demanded,
+            with_numbers=numbers,
+            value=rate.demanded,
+            unit="requests/s",
+            source="scenario" if scenario.concurrency is None else QUEUE_SOURCE,
+            trust="given" if scenario.concurrency is None else "derived",
+        ),
+        Step(
+            quantity="Instances",
+            formula="least count that keeps the utilization cap and every limit, plus spares",
+            with_numbers=f"{best.binding_constraint} sets the count{spare}",
+            value=best.instances,
+            unit="instances",
+            source=QUEUE_SOURCE,
+            trust="derived",
+        ),
+        Step(
+            quantity="Utilization",
+            formula="load x service time / (instances x workers)",
+            with_numbers=f"{rate.demanded:.6g} /s x {service.mean_ms:.4g} ms / ({best.instances} x {shown.workers}), "
+            f"cap {scenario.utilization_cap:g}",
+            value=best.utilization,
+            unit="1",
+            source="definition",
+            trust="derived",
+        ),
+        Step(
+            quantity=f"p{last.percentile} time in system",
+            formula="quantile of wait + service in an M/G/c queue with the load of one instance",
+            with_numbers=f"c = {shown.workers}, S = {service.mean_ms:.4g} ms, CV = {best.extra['service_cv']:g}, "
+            f"{rate.demanded / best.instances:.4g} requests/s",
+            value=last.predicted_ms,
+            unit="ms",
+            source=f"{QUEUE_SOURCE}; p50 {format_ms(latency.p50)}, p95 {format_ms(latency.p95)}, "
+            f"p99 {format_ms(latency.p99)}",
+            trust="derived",
+        ),
+        Step(
+            quantity="Capacity",
+            formula="instances x workers x highest utilization the cap and the limits allow / service time",
+            with_numbers=f"{best.instances} x {best.extra['capacity_requests_per_s_per_instance']:.5g} /s",
+            value=rate.capacity,
+            unit="requests/s",
+            source=QUEUE_SOURCE,
+            trust="derived",
+        ),
+        Step(
+            quantity="Cost",
+            formula="instances x price of one",
+            with_numbers=f"{best.instances} x {format_usd(best.cost.usd_per_instance_hour)}, "
+            f"x {HOURS_PER_MONTH} h a month",
+            value=best.cost.usd_per_hour,
+            unit="USD per hour",
+            source=f"{best.cost.price_source} ({best.cost.price_date}, {best.cost.price_region})",
+            trust=", ".join(best.cost.price_marks) or "list price",
+        ),
+    ]
+
+
+def _byte_numbers(rule: ByteRule, size: Structure, outputs: int) -> str:
+    per_node = rule.node_bytes + rule.node_output_bytes * outputs
+    terms = (
+        (rule.fixed_bytes, None),
+        (rule.tree_bytes, size.trees),
+        (per_node, size.nodes),
+        (rule.parameter_bytes, size.parameters),
+    )
+    said = [f"{_said(each)} B" + ("" if of is None else f" x {of:,}") for each, of in terms if each and of != 0]
+    return " + ".join(said) or "0 B"
+
+
+def _said(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"

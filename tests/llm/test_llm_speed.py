@@ -1,0 +1,190 @@
+"""Speed of language models: never faster than physics, never slower with a better part, and queues that behave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sizing.catalog import load
+from sizing.llm.constants import CONSTANTS, rates
+from sizing.llm.formats import compute_peak, weight_bytes
+from sizing.llm.serving import capacity_per_s, closed_batch, closed_loop, open_loop
+from sizing.llm.speed import Work, decode, model_work, prefill, select, stack, work_of
+
+CATALOG = load()
+PARTS = ["h100-sxm-80gb", "a100-sxm-80gb", "l4", "t4", "mi300x", "b200-sxm-180gb"]
+MODELS = ["llama-3.1-8b", "llama-2-70b-hf", "mixtral-8x7b-v0.1", "deepseek-v3", "qwen3-next-80b-a3b-instruct"]
+
+
+def work(
+    model: str = "llama-3.1-8b",
+    part: str = "h100-sxm-80gb",
+    *,
+    tp: int = 1,
+    pp: int = 1,
+    weights: str = "bf16",
+    prompt: int = 1000,
+    output: int = 250,
+    **changes: object,
+) -> Work:
+    row, accelerator = CATALOG.llm_model(model), CATALOG.accelerator(part).model_copy(update=changes)
+    shape = model_work(
+        row, weight_format=weights, kv_format="bf16", tensor_parallel=tp, prompt_tokens=prompt, output_tokens=output
+    )
+    one = work_of(
+        row,
+        accelerator,
+        shape,
+        weight_format=weights,
+        tensor_parallel=tp,
+        pipeline_parallel=pp,
+        prompt_tokens=prompt,
+        max_batched_tokens=8192,
+    )
+    return stack([one])
+
+
+BATCHES = np.array([[1.0, 4.0, 16.0, 64.0, 256.0]])
+CENTRE, SLOW, FAST = rates("vllm")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    model=st.sampled_from(MODELS),
+    part=st.sampled_from(PARTS),
+    tp=st.sampled_from([1, 2, 4, 8]),
+    pp=st.sampled_from([1, 2]),
+    prompt=st.integers(1, 20_000),
+    gain=st.floats(1.0, 4.0),
+)
+def test_physics_and_order(model: str, part: str, tp: int, pp: int, prompt: int, gain: float) -> None:
+    base = work(model, part, tp=tp, pp=pp, prompt=prompt)
+    row = CATALOG.accelerator(part)
+    for case in (CENTRE, SLOW, FAST):
+        step = decode(base, BATCHES, case)
+        assert (step.step_ms >= step.bound_ms).all()
+        assert (np.diff(step.step_ms, axis=1) >= -1e-9).all()
+        prompt_time = prefill(base, case)
+        assert (prompt_time.alone_ms >= prompt_time.bound_ms).all()
+    assert (decode(base, BATCHES, FAST).step_ms <= decode(base, BATCHES, CENTRE).step_ms).all()
+    assert (decode(base, BATCHES, CENTRE).step_ms <= decode(base, BATCHES, SLOW).step_ms).all()
+    wider = work(
+        model, part, tp=tp, pp=pp, prompt=prompt, memory_bandwidth_gb_per_s=row.memory_bandwidth_gb_per_s * gain
+    )
+    assert (decode(wider, BATCHES, CENTRE).step_ms <= decode(base, BATCHES, CENTRE).step_ms + 1e-9).all()
+    assert (prefill(wider, CENTRE).alone_ms <= prefill(base, CENTRE).alone_ms + 1e-9).all()
+
+
+def test_bound_is_weights_over_bandwidth() -> None:
+    """Llama-3.1-8B at batch 1: its matrices and head, 2 bytes each, over 3,350 GB/s, and a little KV cache."""
+    bound = decode(work(), np.array([[1.0]]), CENTRE).bound_ms[0, 0]
+    weights_ms = (8_030_261_248 - 525_336_576) * 2 / 3350e9 * 1000
+    assert weights_ms < bound < weights_ms * 1.02
+
+
+def test_no_constant_beats_physics() -> None:
+    for constant in CONSTANTS:
+        ends = sorted((constant.slow, constant.fast))
+        assert ends[0] <= constant.value <= ends[1]
+        if constant.unit.startswith("share of"):
+            assert constant.fast <= 1.0
+
+
+def test_experts_read_grow_with_batch() -> None:
+    mixtral = work("mixtral-8x7b-v0.1")
+    step = decode(mixtral, np.array([[1.0, 64.0]]), CENTRE)
+    at_once = 1.0 / (3350e9 * CENTRE.memory) * 1000
+    grown = float(np.ravel(mixtral.expert_weight_bytes)[0]) * 0.75  # 2 of 8 experts at batch 1, all of them at 64
+    cache = 63 * float(np.ravel(mixtral.kv_bytes_per_sequence)[0])
+    assert step.memory_ms[0, 1] - step.memory_ms[0, 0] == pytest.approx((grown + cache) * at_once, rel=1e-6)
+
+
+def test_eight_bit_weights_compute_where_units_exist() -> None:
+    fp8 = weight_bytes(CATALOG.llm_model("llama-3.1-8b"), "fp8")
+    int4 = weight_bytes(CATALOG.llm_model("llama-3.1-8b"), "int4")
+    h100, a100 = CATALOG.accelerator("h100-sxm-80gb"), CATALOG.accelerator("a100-sxm-80gb")
+    assert compute_peak(h100, fp8) == (1979e12, "fp8")
+    assert compute_peak(a100, fp8) == (312e12, "bf16")
+    assert compute_peak(h100, int4) == (989e12, "bf16")
+
+
+def test_steady_state_keeps_every_prompt() -> None:
+    """Little's law: batch = throughput x time in system, and time = output steps + each prompt once."""
+    base = work()
+    done = closed_batch(base, BATCHES, 250.0, CENTRE)
+    others = (BATCHES - 1) * done.prefill.occupied_ms
+    expected = done.prefill.alone_ms + 250 * done.decode.step_ms + others
+    assert done.e2e_ms == pytest.approx(expected, rel=1e-9)
+    assert (done.requests_per_s * done.e2e_ms / 1000) == pytest.approx(BATCHES, rel=1e-9)
+    assert (done.requests_per_s < 1000 / done.prefill.occupied_ms).all()
+
+
+def test_one_output_token_is_bound_by_prefill() -> None:
+    base = work(output=1)
+    done = closed_batch(base, np.array([[256.0]]), 1.0, CENTRE)
+    assert done.requests_per_s[0, 0] < 1000 / done.prefill.occupied_ms[0, 0]
+
+
+def rows(base: Work, count: int) -> Work:
+    return select(base, np.zeros(count, dtype=np.intp))
+
+
+@settings(max_examples=20, deadline=None)
+@given(cap=st.integers(1, 200), output=st.sampled_from([1, 2, 50, 400]), part=st.sampled_from(PARTS))
+def test_percentiles_rise_with_load(cap: int, output: int, part: str) -> None:
+    base = work(part=part, output=output)
+    caps = np.full(12, cap, dtype=np.intp)
+    peak = capacity_per_s(rows(base, 12), caps, output, CENTRE)
+    load = np.linspace(1e-6, 0.98, 12) * peak
+    done = open_loop(rows(base, 12), arrival_per_s=load, batch_cap=caps, output_tokens=output, rates=CENTRE)
+    for table in (done.ttft_ms, done.tpot_ms, done.e2e_ms):
+        assert (np.diff(table, axis=0) >= -1e-6 * table[:-1]).all()
+        assert (np.diff(table, axis=1) >= -1e-6 * table[:, :-1]).all()
+    assert not done.full.any()
+
+
+def test_no_load_no_wait() -> None:
+    base = work()
+    done = open_loop(base, arrival_per_s=np.array([1e-6]), batch_cap=np.array([64]), output_tokens=250, rates=CENTRE)
+    alone = prefill(base, CENTRE).alone_ms[0, 0] + decode(base, np.array([[1.0]]), CENTRE).step_ms[0, 0]
+    assert done.ttft_ms[0] == pytest.approx([alone] * 3)
+
+
+def test_overload_is_said() -> None:
+    done = open_loop(work(), arrival_per_s=np.array([1e4]), batch_cap=np.array([8]), output_tokens=250, rates=CENTRE)
+    assert done.full[0]
+
+
+def test_closed_loop_follows_littles_law() -> None:
+    clients = np.array([1.0, 8.0, 60.0, 400.0])
+    for think in (0.0, 10.0):
+        done = closed_loop(
+            rows(work(), 4),
+            clients=clients,
+            think_time_s=think,
+            batch_cap=np.full(4, 64, dtype=np.intp),
+            output_tokens=250,
+            rates=CENTRE,
+        )
+        assert (np.diff(done.requests_per_s) >= 0).all()
+        assert (done.requests_per_s * think <= clients).all()
+        assert (done.utilization <= 1 + 1e-9).all()
+        assert (done.ttft_ms[-1] > done.ttft_ms[0]).all()
+
+
+def test_clients_beyond_the_batch_wait() -> None:
+    def ttft(clients: float) -> float:
+        done = closed_loop(
+            work(),
+            clients=np.array([clients]),
+            think_time_s=0.0,
+            batch_cap=np.array([16]),
+            output_tokens=250,
+            rates=CENTRE,
+        )
+        return float(done.ttft_ms[0, 0])
+
+    capacity = float(capacity_per_s(work(), np.array([16]), 250, CENTRE)[0])
+    assert ttft(48) - ttft(16) == pytest.approx(32 / capacity * 1000, rel=0.05)
