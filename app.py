@@ -5,6 +5,7 @@ import streamlit as st
 from sizing import catalog as catalogs
 from sizing import link as links
 from sizing.planner import plan
+from sizing.scenario import SCENARIO_TYPES
 from ui.examples import worked_examples
 from ui.frame import draw_frame, plain
 
@@ -46,12 +47,13 @@ for column, (page, title, applies, example) in zip(st.columns(3), DOORS, strict=
         st.markdown(f"*For example:* {plain(plan(examples[example], catalog).headline)}")
 
 st.header("Worked examples", anchor="examples")
-for name, scenario in examples.items():
+for name, scenario in sorted(examples.items(), key=lambda item: list(SCENARIO_TYPES).index(item[1].kind)):
     left, right = st.columns([1, 2.4])
     with left:
         st.page_link(
             f"pages/{scenario.kind}.py",
             label=plain(scenario.name or name),
+            icon=":material/open_in_new:",
             query_params=links.to_params(scenario, catalog_version=catalog.version),
         )
     right.markdown(plain(plan(scenario, catalog).headline))

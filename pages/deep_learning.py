@@ -1,3 +1,163 @@
-from ui.frame import draw_frame
+"""Deep learning models: GPU memory, batch size, GPU count, vCPUs and cost for a model under load."""
 
-draw_frame("x")
+import streamlit as st
+
+from sizing.deep_learning import batch_curve, memory_by_batch
+from sizing.deep_learning.graph import default_size, size_unit
+from sizing.plan import Deployment, Plan
+from sizing.units import format_bytes, format_ms
+from ui.charts import Curve, MemoryBar, cost_chart, memory_chart, trade_off_chart
+from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.pages import beside, chart, sizing_page
+from ui.results import facts, figures
+from ui.state import PageState, widget_key
+
+COST_BARS = 8
+MEMORY_BATCHES = (1, 8, 32, 128, 256)
+MODEL_FIGURES = (
+    "Parameters",
+    "Weights",
+    "Input of a sample",
+    "Peak live activations of a sample",
+    "Sum of activations of a sample",
+    "Multiply-adds of a sample",
+    "Runtime floor",
+    "Batch at 10 GiB by the peak (fp32)",
+    "Batch at 10 GiB by the sum (fp32)",
+)
+
+
+def controls(inputs: Inputs) -> None:
+    """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
+    catalog, scenario = inputs.state.catalog, inputs.state.scenario
+    models = {
+        m.id: f"{m.name.split('/')[-1]} ({m.framework.split()[0]})" for m in catalog.deep_learning_models.values()
+    }
+    inputs.choice("model", models, names=lambda i: models.get(i, i))
+    chosen = st.session_state[widget_key("deep_learning", "model")]
+    model = catalog.deep_learning_models.get(chosen) or catalog.deep_learning_model(scenario.model)
+    left, right = st.columns(2, gap="small")
+    with left:
+        unit, usual = size_unit(model), default_size(model)
+        inputs.number("input_size", label=f"Input size ({unit})", placeholder=f"usual: {usual}")
+        inputs.choice("precision")
+    with right:
+        inputs.number("batch", placeholder="best")
+        inputs.choice("runtime")
+    inputs.traffic()
+    inputs.number("latency_target_ms", step=10.0, placeholder="no limit")
+    shown = {
+        "attention": f"{scenario.attention} attention",
+        "slo_percentile": f"p{scenario.slo_percentile}",
+        "utilization_cap": f"cap {scenario.utilization_cap:.0%}",
+        "cpu_ms_per_request": f"{scenario.cpu_ms_per_request:g} ms CPU a request",
+    }
+    with inputs.advanced("Attention, limits and CPU work", shown):
+        inputs.choice("attention")
+        inputs.choice("slo_percentile")
+        inputs.number("utilization_cap", step=0.05)
+        inputs.number("cpu_ms_per_request", step=0.5)
+        inputs.number("think_time_s")
+        inputs.number("spare_replicas")
+    accelerators = {a.id: a.name for a in catalog.accelerators.values()}
+    machines = {
+        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == "gpu"
+    }
+    hardware_and_price(inputs, accelerators=accelerators, instances=machines)
+    title_and_notes(inputs)
+
+
+def first_chart(state: PageState, plan: Plan) -> None:
+    best = plan.recommended
+    if best is None:
+        return
+    curve = batch_curve(state.scenario, state.catalog, best)
+    at = list(curve.batch).index(curve.chosen_batch)
+    limit = state.scenario.latency_target_ms
+    figure = trade_off_chart(
+        Curve(
+            "one GPU, by batch size",
+            curve.requests_per_s.tolist(),
+            curve.latency_ms.tolist(),
+            low=curve.latency_low_ms.tolist(),
+            high=curve.latency_high_ms.tolist(),
+            labels=[str(b) for b in curve.batch.tolist()],
+        ),
+        x_title="throughput of one GPU (samples/s)",
+        y_title="time of a batch (ms)",
+        limit=limit,
+        limit_name=f"latency limit {format_ms(limit)}",
+        chosen=(float(curve.requests_per_s[at]), float(curve.latency_ms[at])),
+        chosen_name=f"best batch under the limit: {curve.chosen_batch}",
+    )
+    chart(
+        figure,
+        key="trade-off",
+        title=f"Latency against throughput by batch size on one {best.accelerator_name} (numbers are batch sizes)",
+        alt="Time of a batch against samples per second of one GPU by batch size, with the limit and the chosen batch",
+    )
+
+
+def more(state: PageState, plan: Plan) -> None:
+    best = plan.recommended
+    if best is not None and best.accelerator is not None:
+        left, right = beside()
+        with left:
+            _memory(state, best, best.accelerator)
+        with right:
+            shown = plan.ranked[:COST_BARS]
+            chart(
+                cost_chart([f"{d.instances} × {d.instance_type}" for d in shown], [d.cost.usd_per_hour for d in shown]),
+                key="cost",
+                title="Cost of the candidates",
+                alt="USD per hour of the cheapest candidates",
+            )
+    st.subheader("The model and its machine", anchor="model")
+    left, right = beside()
+    with left:
+        figures(plan, MODEL_FIGURES)
+        st.caption("The peak live activations size the GPU. Their sum is what a training step or a layer table shows.")
+    with right:
+        if best is not None:
+            _machine(best)
+
+
+def _memory(state: PageState, best: Deployment, accelerator: str) -> None:
+    chosen = best.batch or 1
+    batches = tuple(sorted({*MEMORY_BATCHES, chosen}))
+    found = memory_by_batch(state.scenario, state.catalog, batches, accelerator)
+    bars = [
+        MemoryBar(
+            f"batch {batch:,}",
+            {name: sizes[i] for name, sizes in found.parts.items()},
+            found.capacity_bytes,
+            chosen=batch == chosen,
+        )
+        for i, batch in enumerate(batches)
+    ]
+    chart(
+        memory_chart(bars, per="GPU"),
+        key="memory",
+        title=f"Memory of one {best.accelerator_name} by batch: full at {found.largest_batch:,}",
+        alt="Memory parts of one GPU in GiB by batch size, against its capacity",
+    )
+
+
+def _machine(best: Deployment) -> None:
+    extra = best.extra
+    vcpus = f" of {best.vcpus_per_instance * best.instances}" if best.vcpus_per_instance else ""
+    facts(
+        [
+            ("GPU memory needed at this batch", format_bytes(float(extra["gpu_memory_needed_bytes"] or 0))),
+            ("Sum of activations at this batch", format_bytes(float(extra["sum_activation_bytes"] or 0))),
+            ("Smallest GPU that holds it", f"{extra['smallest_gpu']} (for rent: {extra['smallest_rentable_gpu']})"),
+            ("Best batch under the limit", f"{best.batch:,}"),
+            ("Samples in flight on a GPU", f"{float(extra['batch_in_flight'] or 0):.3g}"),
+            ("GPUs in use", f"{best.replicas} of {best.accelerators}"),
+            ("vCPUs for pre- and post-processing", f"{float(extra['vcpus_needed'] or 0):.2g}{vcpus}"),
+            ("Time of a batch of b", f"{float(extra['t0_ms'] or 0):.3g} ms + {float(extra['k_ms'] or 0):.3g} ms × b"),
+        ]
+    )
+
+
+sizing_page("deep_learning", "Deep learning model", controls=controls, first_chart=first_chart, more=more)

@@ -66,4 +66,5 @@ def cost_of(
         price_region=price.region,
         price_source=price.source,
         price_marks=price.marks(on),
+        price_note=price.note,
     )

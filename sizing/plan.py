@@ -82,6 +82,7 @@ class Cost(_Frozen):
     price_region: str
     price_source: str
     price_marks: tuple[str, ...]
+    price_note: str | None = None
 
 
 class Verdict(_Frozen):

@@ -83,8 +83,8 @@ def _machines(deployment: Deployment) -> str:
 def _deployment(deployment: Deployment) -> Iterator[str]:
     cost = deployment.cost
     yield f"Recommended: {_machines(deployment)}"
-    replicas = f"{deployment.replicas} replicas, {deployment.runtime}"
-    if deployment.parallelism is not None:
+    replicas = f"{deployment.replicas} replica{'s' if deployment.replicas > 1 else ''}, {deployment.runtime}"
+    if deployment.parallelism is not None and deployment.parallelism.tp * deployment.parallelism.pp > 1:
         replicas += f", tensor parallel {deployment.parallelism.tp}, pipeline parallel {deployment.parallelism.pp}"
     if deployment.batch is not None:
         replicas += f", batch up to {deployment.batch}"

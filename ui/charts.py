@@ -133,10 +133,11 @@ def _titled(text: str, **more: Any) -> dict[str, Any]:
 
 
 def _log_ticks(values: Iterable[float]) -> dict[str, Any]:
-    """Ticks of a logarithmic axis at 1, 2 and 5 of each decade (whole decades if there are many), written in full."""
+    """Ticks of a logarithmic axis, written in full: closer together the fewer decades there are."""
     shown = [v for v in values if v > 0]
     low, high = floor(log10(min(shown))), ceil(log10(max(shown)))
-    digits = (1, 2, 5) if high - low <= 3 else (1,)
+    decades = log10(max(shown) / min(shown))
+    digits = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades <= 1 else (1, 2, 5) if decades <= 3 else (1,)
     ticks = [digit * 10.0**power for power in range(low, high + 1) for digit in digits]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
 import streamlit as st
 
 from sizing.plan import Deployment, Plan, Verdict
-from sizing.scenario import AnyScenario
 from sizing.units import format_bytes, format_ms, format_usd
 from ui.frame import plain
 from ui.state import set_fields
@@ -24,6 +24,8 @@ def answer(plan: Plan, *, errors: bool) -> None:
     name = plan.scenario.name
     title = f'<span style="opacity:.7">{escape(name)}: </span>' if name else ""
     st.html(f'<p class="answer" role="status">{title}{escape(plan.headline)}</p>')
+    if plan.scenario.notes:
+        st.caption(plain(plan.scenario.notes))
     best = plan.recommended
     if best is None:
         return
@@ -87,7 +89,7 @@ def _metrics(best: Deployment) -> None:
         plain(
             f"{detail}, {best.runtime}; {best.provider} {best.region}, {cost.price_basis.replace('_', ' ')} price of "
             f"{cost.price_date}{marks}. Serves {rate.demanded:,.4g} of {rate.capacity:,.4g} requests/s possible "
-            f"({best.utilization:.0%} utilization)."
+            f"({best.utilization:.0%} utilization)." + (f" Price: {cost.price_note}." if cost.price_note else "")
         )
     )
     for warning in best.warnings:
@@ -206,8 +208,7 @@ def facts(rows: list[tuple[str, str]]) -> None:
     st.html(f'<table class="slo"><tbody>{cells}</tbody></table>')
 
 
-def scenario_words(scenario: AnyScenario) -> str:
-    """The traffic of a scenario in a few words."""
-    if scenario.requests_per_s is not None:
-        return f"{scenario.requests_per_s:g} requests/s"
-    return f"{scenario.concurrency} users"
+def figures(plan: Plan, quantities: Sequence[str]) -> None:
+    """Some figures of the working as a short list."""
+    by_name = {step.quantity: step for step in plan.working}
+    facts([(name, _value(by_name[name].value, by_name[name].unit)) for name in quantities if name in by_name])

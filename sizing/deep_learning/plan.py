@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 from sizing import fleet
@@ -37,7 +37,7 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
     offers, rejected = fleet.offers(scenario, catalog, category="gpu")
     kinds = {offer.accelerator.id: offer.accelerator for offer in offers if offer.accelerator is not None}
     found = search(scenario, facts, list(kinds.values()))
-    rentable = [catalog.accelerators[i.accelerator_id] for i in catalog.instances.values() if i.accelerator_id]
+    smallest = _smallest_gpus(scenario, catalog, found.choices)
     deployments: list[Deployment] = []
     misses: list[tuple[Miss, Rejection]] = []
     for offer in offers:
@@ -46,7 +46,7 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
         choice = found.choices.get(offer.accelerator.id)
         miss = found.misses.get(offer.accelerator.id)
         if choice is not None:
-            deployment = _deployment(scenario, catalog, facts, offer, choice, rentable)
+            deployment = _deployment(scenario, catalog, facts, offer, choice, smallest[offer.accelerator.id])
             miss = _over_budget(deployment, scenario.max_usd_per_month)
             if miss is None:
                 deployments.append(deployment)
@@ -77,9 +77,30 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
         ),
         caveats=_caveats(scenario, facts),
         search=Search(
-            candidates=len(ranked) + len(rejected), configurations=max(found.evaluated, len(ranked)), seconds=0.0
+            candidates=len(ranked) + len(rejected), configurations=found.evaluated + len(offers), seconds=0.0
         ),
     )
+
+
+def _smallest_gpus(
+    scenario: DeepLearningScenario, catalog: Catalog, choices: dict[str, Choice]
+) -> dict[str, tuple[str | None, str | None]]:
+    """For each choice the ids of the smallest GPU that holds it: of the whole catalog, and among those to rent."""
+    rentable = {
+        i.accelerator_id: catalog.accelerators[i.accelerator_id] for i in catalog.instances.values() if i.accelerator_id
+    }
+
+    def least(among: Iterable[Accelerator], used_bytes: int) -> str | None:
+        part = smallest_accelerator(among, runtime=scenario.runtime, used_bytes=used_bytes)
+        return None if part is None else part.id
+
+    return {
+        id_: (
+            least(catalog.accelerators.values(), choice.memory.used_bytes),
+            least(rentable.values(), choice.memory.used_bytes),
+        )
+        for id_, choice in choices.items()
+    }
 
 
 def _over_budget(deployment: Deployment, budget: float | None) -> Miss | None:
@@ -108,7 +129,7 @@ def _deployment(
     facts: Graph,
     offer: Offer,
     choice: Choice,
-    rentable: Sequence[Accelerator],
+    smallest: tuple[str | None, str | None],
 ) -> Deployment:
     instance, part, law = offer.instance, choice.accelerator, choice.law
     percentile, cpu = scenario.slo_percentile, scenario.cpu_ms_per_request
@@ -130,10 +151,6 @@ def _deployment(
         "model": _latency(model, law.low_ms(choice.batch_in_flight), law.high_ms(choice.batch_in_flight), percentile),
         "latency": _latency(choice.percentiles_ms, cpu + waited * law.fast, cpu + waited * law.slow, percentile),
     }
-    smallest = smallest_accelerator(
-        catalog.accelerators.values(), runtime=scenario.runtime, used_bytes=choice.memory.used_bytes
-    )
-    smallest_rentable = smallest_accelerator(rentable, runtime=scenario.runtime, used_bytes=choice.memory.used_bytes)
     return Deployment(
         instance=instance.id,
         instance_type=instance.instance_type,
@@ -180,8 +197,8 @@ def _deployment(
             "best_batch": choice.best_batch,
             "batch_in_flight": choice.batch_in_flight,
             "gpu_memory_needed_bytes": choice.memory.used_bytes,
-            "smallest_gpu": smallest.id if smallest else None,
-            "smallest_rentable_gpu": smallest_rentable.id if smallest_rentable else None,
+            "smallest_gpu": smallest[0],
+            "smallest_rentable_gpu": smallest[1],
             "sum_activation_bytes": facts.sum_activation_bytes_fp32 * law.format.activation_bytes // 4 * choice.batch,
             "t0_ms": law.t0_ms,
             "k_ms": law.k_ms,

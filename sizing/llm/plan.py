@@ -190,7 +190,7 @@ def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs]) -> tuple[Ver
             limit_ms=limit,
             latency=latency[name],
             basis="estimated",
-            source=SPEED_SOURCE,
+            source="roofline, not calibrated",
         )
         for quantity, limit, name in limits
     )

@@ -153,14 +153,14 @@ def _eligible(offer: Offer, group: Group, rows: list[int]) -> list[int]:
     return inside or [r for r in rows if placeable(group.items[r], count)]
 
 
-def _size(scenario: LlmScenario, offer: Offer, item: Configuration, replicas: int) -> tuple[int, int, int]:
-    """Order of preference: fewest machines, then fewest accelerators in use, then smallest replicas."""
+def _size(scenario: LlmScenario, offer: Offer, item: Configuration, replicas: int) -> tuple[int, int, int, int]:
+    """Order of preference: fewest machines, then fewest pipeline stages, accelerators in use, and smallest replicas."""
     machines = instances_for(
         replicas=replicas + scenario.spare_replicas,
         accelerators_per_replica=item.accelerators,
         accelerators_per_instance=offer.instance.accelerator_count or 1,
     )
-    return machines, replicas * item.accelerators, item.accelerators
+    return machines, item.pipeline_parallel, replicas * item.accelerators, item.accelerators
 
 
 def _fewest_machines(scenario: LlmScenario, offer: Offer, group: Group, rows: list[int]) -> list[int]:

@@ -85,19 +85,27 @@ def sharing_factor(*, workers: int, cores: int) -> float:
     return 1.0 + share * (SMT_SLOWDOWN - 1.0)
 
 
+def surplus_usd_per_hour(instance: Instance, *, vcpus_busy: float) -> float:
+    """Price of the CPU used above the baseline of a burstable instance [USD per hour]: surplus vCPUs x their price.
+
+    0 where the instance is not burstable or `vcpus_busy` vCPUs stay below its baseline.
+    """
+    baseline = BASELINE_SHARES.get(instance.instance_type)
+    if baseline is None or instance.vcpus is None:
+        return 0.0
+    surplus = max(vcpus_busy - baseline * instance.vcpus, 0.0)
+    return SURPLUS_USD_PER_VCPU_HOUR[instance.instance_type.split(".")[0]] * surplus
+
+
 def burst_warning(instance: Instance, *, vcpus_busy: float) -> str | None:
     """What is to be known of a burstable or shared machine at a mean of `vcpus_busy` busy vCPUs, or None."""
     if instance.cpu_type is not None and "mixed" in instance.cpu_type:
         return "The CPU behind this type varies, so speed does too: measure on the machine you get."
     baseline = BASELINE_SHARES.get(instance.instance_type)
-    if baseline is None or instance.vcpus is None:
+    if baseline is None:
         return None
     text = f"Burstable: {baseline:.0%} of each vCPU may be used for ever"
-    surplus = vcpus_busy - baseline * instance.vcpus
-    if surplus <= 0:
+    surplus = surplus_usd_per_hour(instance, vcpus_busy=vcpus_busy)
+    if surplus == 0.0:
         return f"{text}; this load stays below it."
-    price = SURPLUS_USD_PER_VCPU_HOUR[instance.instance_type.split(".")[0]] * surplus
-    return (
-        f"{text}; this load is above it, which is throttled or billed at about ${price:.3f} more an hour each, "
-        "not counted here."
-    )
+    return f"{text}; this load is above it, so ${surplus:.3f} an hour each for the surplus is in the cost (unlimited mode, recalled price)."

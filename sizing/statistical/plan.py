@@ -10,6 +10,7 @@ import numpy as np
 
 from sizing import fleet
 from sizing.catalog import Catalog
+from sizing.catalog_rows import Price
 from sizing.cost import cost_of
 from sizing.fleet import Offer
 from sizing.plan import Deployment, LatencyMs, Memory, Plan, Rate, Rejection, Search, Throughput, Verdict, rank, verdict
@@ -247,7 +248,8 @@ def _most_requests_per_s(candidate: Candidate, outcome: Sized) -> float:
 def _deployment(
     scenario: StatisticalScenario, catalog: Catalog, model: Model, candidate: Candidate, outcome: Sized, times: Floats
 ) -> Deployment | Rejection:
-    instance, price = candidate.offer.instance, candidate.offer.price
+    instance = candidate.offer.instance
+    price = _price(candidate, outcome)
     count = outcome.instances or 1
     service = candidate.service
     per_instance = outcome.highest_utilization * candidate.workers / service.mean_ms * 1000.0
@@ -321,6 +323,15 @@ def _deployment(
             "capacity_requests_per_s_per_instance": per_instance,
         },
     )
+
+
+def _price(candidate: Candidate, outcome: Sized) -> Price:
+    """The instance's price [USD per hour], with what a burstable one bills for CPU above its baseline."""
+    instance, price = candidate.offer.instance, candidate.offer.price
+    surplus = cpu.surplus_usd_per_hour(instance, vcpus_busy=outcome.utilization * candidate.workers)
+    if surplus == 0.0:
+        return price
+    return price.model_copy(update={"usd_per_hour": price.usd_per_hour + surplus, "kind": "derived"})
 
 
 def _latency(times: Floats, which: Quantity) -> LatencyMs:
