@@ -29,6 +29,9 @@ OUTSIDE_TRACES_SHARE = 0.45
 """80 % error share [1] of the law beyond the traced sizes. Source: each outermost trace left out in turn, 2026-11-22 (200
 cases a quantity; P80 0.44 for multiply-adds, 0.19 for the sum, 0.16 for the peak)."""
 
+MIN_DONORS = 5
+"""Traced models of the same kind of input needed to estimate one without a trace [1]; fewer show no spread."""
+
 MIN_IMAGE_SIDE = 32
 """Smallest image side accepted [pixels]: the convolutional networks here halve the side five times."""
 
@@ -70,35 +73,13 @@ class Graph:
         return self.model.input_kind != "tokens"
 
 
-def default_size(model: DeepLearningModel) -> int:
-    """Usual input size of a model, in the unit of its traces.
-
-    It is `input_default_size`, unless the traces count something else (frames of a video): then the trace whose input has
-    the model's input bytes names it.
-    """
-    sizes = {trace.size for trace in model.traces}
-    if not sizes or model.input_default_size in sizes:
-        return model.input_default_size
-    for trace in model.traces:
-        if trace.input_bytes_fp32 == model.input_bytes_fp32_per_sample:
-            return trace.size
-    return model.input_default_size
-
-
-def size_unit(model: DeepLearningModel) -> str:
-    """Unit in which the input size of a model is counted, in words."""
-    if model.input_kind == "video" and default_size(model) != model.input_default_size:
-        return "frames"
-    return model.input_unit
-
-
 def allowed_sizes(model: DeepLearningModel) -> tuple[int, int]:
     """Smallest and largest input size that can be sized.
 
     Sequences end at the longest traced one (position tables end there); images may grow to `MAX_IMAGE_GROWTH` times the
     largest traced side. Without traces an image scales by area and a sequence has its usual length only.
     """
-    usual = default_size(model)
+    usual = model.input_default_size
     sizes = [trace.size for trace in model.traces] or [usual]
     if model.input_kind in ("image", "latent"):
         return min(MIN_IMAGE_SIDE, *sizes), int(MAX_IMAGE_GROWTH * max(*sizes, usual))
@@ -120,12 +101,12 @@ def graph(catalog: Catalog, model_id: str, *, input_size: int | None = None, att
     (25557032, 91332512, 10436608)
     """
     model = catalog.deep_learning_model(model_id)
-    usual = default_size(model)
+    usual = model.input_default_size
     size = usual if input_size is None else input_size
     low, high = allowed_sizes(model)
     if not low <= size <= high:
         allowed = f"{low}, the only size known" if low == high else f"a whole number from {low} to {high}"
-        raise InputError("input_size", size, f"{allowed} for {model.id} ({size_unit(model)})")
+        raise InputError("input_size", size, f"{allowed} for {model.id} ({model.input_unit})")
     traces = sorted((t for t in model.traces if t.attention in (None, attention)), key=lambda t: t.size)
     for trace in traces:
         if trace.size == size:
@@ -137,7 +118,7 @@ def _traced(model: DeepLearningModel, trace: Trace) -> Graph:
     return Graph(
         model=model,
         size=trace.size,
-        size_unit=size_unit(model),
+        size_unit=model.input_unit,
         macs=float(trace.macs),
         operators=trace.operators,
         input_bytes_fp32=trace.input_bytes_fp32,
@@ -165,7 +146,7 @@ def _by_law(model: DeepLearningModel, traces: list[Trace], size: int) -> Graph:
     return Graph(
         model=model,
         size=size,
-        size_unit=size_unit(model),
+        size_unit=model.input_unit,
         macs=law([t.macs for t in traces]),
         operators=nearest.operators,
         input_bytes_fp32=round(law([t.input_bytes_fp32 for t in traces])),
@@ -175,7 +156,7 @@ def _by_law(model: DeepLearningModel, traces: list[Trace], size: int) -> Graph:
         peak_at=None,
         error_share=BETWEEN_TRACES_SHARE if inside else OUTSIDE_TRACES_SHARE,
         trust="derived",
-        source=f"law of the operators fitted to traces at {', '.join(str(t.size) for t in traces)} {size_unit(model)}",
+        source=f"law of the operators fitted to traces at {', '.join(str(t.size) for t in traces)} {model.input_unit}",
     )
 
 
@@ -215,7 +196,7 @@ def _by_family(catalog: Catalog, model: DeepLearningModel, size: int, attention:
     """
     if model.gmacs is None:
         raise InputError("model", model.id, "a model whose multiply-adds or trace the catalog has")
-    growth = (size / default_size(model)) ** 2
+    growth = (size / model.input_default_size) ** 2
     macs, input_bytes = model.gmacs * 1e9 * growth, model.input_bytes_fp32_per_sample * growth
     image = model.input_kind == "image"
 
@@ -227,25 +208,29 @@ def _by_family(catalog: Catalog, model: DeepLearningModel, size: int, attention:
         for other in catalog.deep_learning_models.values()
         if other.input_kind == model.input_kind
         for trace in other.traces
-        if trace.size == default_size(other) and trace.attention == (None if image else attention)
+        if trace.size == other.input_default_size and trace.attention == (None if image else attention)
     ]
-    if not donors:
-        raise InputError("model", model.id, "a model with a trace, or of a kind that has traced models")
+    if len(donors) < MIN_DONORS:
+        raise InputError("model", model.id, f"a model with a trace, or of a kind that has {MIN_DONORS} traced models")
     scales = np.array([yardstick(t.macs, t.input_bytes_fp32) for t in donors])
     sums = np.array([t.sum_activation_bytes_fp32 for t in donors]) / scales
     peaks = np.array([t.peak_live_bytes_fp32 for t in donors]) / scales
     here = yardstick(macs, input_bytes)
-    spread = max(float(np.quantile(r, 0.9) / np.median(r)) for r in (sums, peaks))
+    middles = [float(np.median(ratios)) for ratios in (sums, peaks)]
+    spread = max(
+        max(float(np.quantile(ratios, 0.9)) / middle, middle / float(np.quantile(ratios, 0.1)))
+        for ratios, middle in zip((sums, peaks), middles, strict=True)
+    )
     return Graph(
         model=model,
         size=size,
-        size_unit=size_unit(model),
+        size_unit=model.input_unit,
         macs=macs,
         operators=round(float(np.median([t.operators for t in donors]))),
         input_bytes_fp32=round(input_bytes),
         buffers_bytes=0,
-        sum_activation_bytes_fp32=round(float(np.median(sums)) * here),
-        peak_live_bytes_fp32=round(float(np.median(peaks)) * here),
+        sum_activation_bytes_fp32=round(middles[0] * here),
+        peak_live_bytes_fp32=round(middles[1] * here),
         peak_at=None,
         error_share=spread - 1.0,
         trust="derived",

@@ -149,7 +149,9 @@ def _deployment(
     waited = choice.percentiles_ms[COLUMN[percentile]] - cpu
     latency = {
         "model": _latency(model, law.low_ms(choice.batch_in_flight), law.high_ms(choice.batch_in_flight), percentile),
-        "latency": _latency(choice.percentiles_ms, cpu + waited * law.fast, cpu + waited * law.slow, percentile),
+        "latency": _latency(
+            choice.percentiles_ms, cpu + max(waited * law.fast, law.bound_ms(1)), cpu + waited * law.slow, percentile
+        ),
     }
     return Deployment(
         instance=instance.id,
@@ -224,8 +226,8 @@ def _warnings(offer: Offer, choice: Choice) -> tuple[str, ...]:
 def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
     profile = PROFILES[scenario.runtime]
     said = [
-        f"Speed is a roofline with stated constants, 80 % interval x{profile.fast:g} to x{profile.slow:g} before waiting is "
-        f"recomputed; compared with {profile.checked}.",
+        f"Speed is a roofline with stated constants, 80 % interval x{profile.fast:g} to x{profile.slow:g} (waits are "
+        f"scaled with it, not recomputed); compared with {profile.checked}.",
         "CPU work is added without a queue of its own, and copies of inputs to the GPU are taken to overlap with computing.",
     ]
     if facts.error_share > 0.0:

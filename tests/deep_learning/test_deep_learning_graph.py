@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sizing.catalog import load
-from sizing.deep_learning.graph import allowed_sizes, default_size, graph, law_value, size_unit
+from sizing.catalog import Catalog, load
+from sizing.deep_learning.graph import allowed_sizes, graph, law_value
 from sizing.errors import InputError
 
 CATALOG = load()
@@ -64,36 +66,40 @@ def test_every_catalog_model_has_facts_at_its_usual_size() -> None:
         assert facts.operators > 0, name
 
 
+def without_traces(name: str) -> Catalog:
+    """The catalog as if it had no trace of one model."""
+    models = dict(CATALOG.deep_learning_models)
+    models[name] = models[name].model_copy(update={"traces": ()})
+    return replace(CATALOG, deep_learning_models=models)
+
+
 def test_a_model_without_trace_is_derived_with_a_wide_interval() -> None:
-    facts = graph(CATALOG, "yolov8m")
+    facts = graph(without_traces("yolov8m"), "yolov8m")
     assert facts.trust == "derived"
     assert facts.error_share > 0.3
-    doubled = graph(CATALOG, "yolov8m", input_size=1280)
+    doubled = graph(without_traces("yolov8m"), "yolov8m", input_size=1280)
     assert doubled.sum_activation_bytes_fp32 == pytest.approx(4 * facts.sum_activation_bytes_fp32, rel=1e-6)
+    with pytest.raises(InputError, match="512, the only size known"):
+        graph(without_traces("deberta-v3-base"), "deberta-v3-base", input_size=128)
 
 
-def test_family_ratio_covers_most_traced_image_models() -> None:
-    # The estimate used for models without a trace, tried on those that have one.
-    facts = graph(CATALOG, "yolov8m")
-    scale = (facts.macs * facts.input_bytes_fp32) ** 0.5
-    ratio = facts.sum_activation_bytes_fp32 / scale
-    inside, count = 0, 0
+def test_the_estimate_without_trace_covers_most_traced_models() -> None:
+    inside = []
     for model in CATALOG.deep_learning_models.values():
-        if model.input_kind == "image" and model.traces and model.traces[0].attention is None:
-            traced = graph(CATALOG, model.id)
-            guess = ratio * (traced.macs * traced.input_bytes_fp32) ** 0.5
-            low, high = guess / (1 + facts.error_share), guess * (1 + facts.error_share)
-            inside += low <= traced.sum_activation_bytes_fp32 <= high
-            count += 1
-    assert count >= 15
-    assert inside / count >= 0.7
+        if model.gmacs is None or model.input_kind not in ("image", "tokens", "audio"):
+            continue
+        guess, exact = graph(without_traces(model.id), model.id), graph(CATALOG, model.id)
+        for name in ("sum_activation_bytes_fp32", "peak_live_bytes_fp32"):
+            ratio = getattr(exact, name) / getattr(guess, name)
+            inside.append(1 / (1 + guess.error_share) <= ratio <= 1 + guess.error_share)
+    assert len(inside) >= 100
+    assert sum(inside) / len(inside) >= 0.75
 
 
 @pytest.mark.parametrize(
     ("model", "size", "words"),
     [
         ("bert-base-uncased", 513, "from 1 to 512"),
-        ("deberta-v3-base", 128, "512, the only size known"),
         ("torchvision-resnet50", 8, "from 32 to 1024"),
         ("whisper-large-v3", 3001, "from 1 to 3000"),
     ],
@@ -110,9 +116,9 @@ def test_unknown_model_is_refused() -> None:
 
 
 def test_video_counts_frames() -> None:
-    model = CATALOG.deep_learning_models["torchvision-r3d_18"]
-    assert default_size(model) == 16
-    assert size_unit(model) == "frames"
+    usual, longer = graph(CATALOG, "torchvision-r3d_18"), graph(CATALOG, "torchvision-r3d_18", input_size=32)
+    assert usual.size == 16
+    assert longer.input_bytes_fp32 == 2 * usual.input_bytes_fp32
 
 
 def test_law_recovers_a_quadratic_between_and_beyond_its_points() -> None:

@@ -1,0 +1,54 @@
+"""Writes the tables of figures in README.md from the code; a test checks that they are true.
+
+python -m benchmarks.readme
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sizing import catalog as catalogs
+from sizing.planner import plan
+from sizing.scenario import SCENARIO_TYPES, scenario_from_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+
+def examples_table() -> str:
+    """Worked examples with the present answer of each."""
+    found = {path: scenario_from_yaml(path.read_text(encoding="utf-8")) for path in (ROOT / "examples").glob("*.yaml")}
+    catalog = catalogs.load()
+    lines = [f"Catalog {catalog.version}.", "", "| scenario | answer |", "|---|---|"]
+    for path, scenario in sorted(found.items(), key=lambda f: (list(SCENARIO_TYPES).index(f[1].kind), f[0].name)):
+        headline = plan(scenario, catalog).headline.replace("|", "\\|")
+        lines.append(f"| [{scenario.name}](examples/{path.name}) | {headline} |")
+    return "\n".join(lines)
+
+
+def catalogs_table() -> str:
+    """Rows of each catalog by how far they can be trusted."""
+    trusts = ("cross_checked", "single_source", "recalled", "derived")
+    lines = [f"| catalog | rows | {' | '.join(t.replace('_', ' ') for t in trusts)} |", "|---|---|---|---|---|---|"]
+    for name, rows in catalogs.load().tables().items():
+        counts = [sum(row.trust == trust for row in rows.values()) for trust in trusts]
+        lines.append(f"| {name.replace('_', ' ')} | {len(rows)} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)
+
+
+def rendered(text: str) -> str:
+    """README text with each generated table in its place, between its two markers."""
+    for name, table in (("examples", examples_table()), ("catalogs", catalogs_table())):
+        start, end = f"<!-- {name}: written by python -m benchmarks.readme -->", f"<!-- end of {name} -->"
+        before, rest = text.split(start)
+        text = f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def main() -> None:
+    """Write the tables into README.md."""
+    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
