@@ -28,8 +28,10 @@ class Offer:
     accelerator: Accelerator | None
 
 
-def rejection(instance: Instance, *, constraint: str, because: str, remedy: str | None = None) -> Rejection:
-    """Rejection of an instance, by the constraint it breaks."""
+def rejection(
+    instance: Instance, *, constraint: str, because: str, remedy: str | None = None, miss_ratio: float | None = None
+) -> Rejection:
+    """Rejection of an instance, by the constraint it breaks; `miss_ratio` is what it takes / what is allowed."""
     return Rejection(
         instance=instance.id,
         instance_type=instance.instance_type,
@@ -38,6 +40,7 @@ def rejection(instance: Instance, *, constraint: str, because: str, remedy: str 
         constraint=constraint,
         because=because,
         remedy=remedy,
+        miss_ratio=miss_ratio,
     )
 
 

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import ValidationError
 
 from sizing.catalog_view import CatalogView
-from sizing.errors import InputError, shown
+from sizing.errors import InputError
+from sizing.errors import shown as quoted
 from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices, problems
 
 AnyView = AnyScenario | CatalogView
@@ -27,6 +28,7 @@ MAX_LINK_CHARACTERS = 7_000
 """Hard limit: a web server with common settings refuses request lines of 8 KiB."""
 
 MAX_FIELDS = 200
+SHOWN_MISSING = 4
 DEFAULT_BASE = "http://localhost:8501"
 RESERVED = frozenset({"embed", "embed_options"})
 """Parameters that belong to the dashboard's frame, not to a scenario."""
@@ -46,7 +48,9 @@ class Decoded:
         """One sentence for each thing in the link that was not taken as it stands."""
         said = [str(problem) for problem in self.ignored]
         if self.missing:
-            said.append(f"The link lacks {', '.join(self.missing)}: the usual values are used.")
+            shown = ", ".join(self.missing[:SHOWN_MISSING])
+            more = f" and {len(self.missing) - SHOWN_MISSING} more fields" if len(self.missing) > SHOWN_MISSING else ""
+            said.append(f"The link lacks {shown}{more}: the usual values are used.")
         return tuple(said)
 
 
@@ -155,7 +159,7 @@ def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: li
         if name in scenario_type.model_fields:
             values[name] = _value(scenario_type, name, text)
         else:
-            ignored.append(InputError(shown(name).strip("'"), text, "a field that this page has"))
+            ignored.append(InputError(quoted(name).strip("'"), text, "a field that this page has"))
     while True:
         try:
             scenario = scenario_type.model_validate(values)

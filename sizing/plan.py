@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -147,6 +148,7 @@ class Rejection(_Frozen):
     constraint: str
     because: str
     remedy: str | None = None
+    miss_ratio: float | None = None  # what it needs or takes / what is allowed: 1 would just do
 
 
 class Remedy(_Frozen):
@@ -207,6 +209,12 @@ class Plan(_Frozen):
 def rank(deployments: Sequence[Deployment]) -> list[Deployment]:
     """Deployments by monthly cost, then fewer instances, then name, so that the order is the same everywhere."""
     return sorted(deployments, key=lambda d: (d.cost.usd_per_month, d.instances, d.instance))
+
+
+def nearest_miss(rejected: Sequence[Rejection], constraint: str) -> Rejection | None:
+    """Of the rejections by a constraint, the one that misses it by the least; None if there is none."""
+    of_it = [r for r in rejected if r.constraint == constraint]
+    return min(of_it, key=lambda r: inf if r.miss_ratio is None else r.miss_ratio, default=None)
 
 
 def verdict(

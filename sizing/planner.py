@@ -35,6 +35,8 @@ LATENCY_LIMITS = (
 )
 LIMIT_SEARCH_STEPS = 7
 LIMIT_SEARCH_FACTOR = 64.0
+LARGER_RAISES = (1.25, 2.0, 4.0)
+"""Multiples of the smallest raise of a limit that are shown too where they cost at least a tenth less [1]."""
 
 
 def plan(scenario: AnyScenario, catalog: Catalog) -> Plan:
@@ -73,8 +75,7 @@ def remedies(scenario: AnyScenario, catalog: Catalog) -> tuple[Remedy, ...]:
     found = [r for changes in _single_changes(scenario) if (r := _try(scenario, catalog, changes))]
     limits = [name for name in LATENCY_LIMITS if getattr(scenario, name, None) is not None]
     for name in limits:
-        if raised := _raised_limit(scenario, catalog, name):
-            found.append(raised)
+        found.extend(_raised_limits(scenario, catalog, name))
     if not found:
         freed: dict[str, Any] = {
             name: None for name in (*limits, "max_usd_per_month") if getattr(scenario, name) is not None
@@ -83,10 +84,9 @@ def remedies(scenario: AnyScenario, catalog: Catalog) -> tuple[Remedy, ...]:
             found.append(r)
         else:
             found.extend(r for c in _single_changes(scenario) if (r := _try(scenario, catalog, {**freed, **c})))
-    best: dict[str, Remedy] = {}
-    for remedy in sorted(found, key=lambda r: r.usd_per_month):
-        best.setdefault(remedy.field, remedy)
-    return tuple(best.values())
+    found.sort(key=lambda r: r.usd_per_month)
+    first = {r.field: r for r in reversed(found)}
+    return tuple(r for r in found if r.field in LATENCY_LIMITS or first[r.field] is r)
 
 
 def _single_changes(scenario: AnyScenario) -> Iterator[dict[str, Any]]:
@@ -144,7 +144,7 @@ def _wording(name: str, now: Any, value: Any, usd_per_month: float) -> str:
     if name == "max_usd_per_month":
         return f"raise the budget from {format_usd(now)} to {format_usd(usd_per_month)} a month"
     if name in LATENCY_LIMITS:
-        limit = name.removesuffix("_target_ms").replace("_", " ")
+        limit = name.removesuffix("_target_ms").replace("tpot", "TPOT").replace("ttft", "TTFT")
         return (
             f"drop the {limit} limit of {now:g} ms"
             if value is None
@@ -155,23 +155,29 @@ def _wording(name: str, now: Any, value: Any, usd_per_month: float) -> str:
     return f"set {label} to {value} (now {now})"
 
 
-def _raised_limit(scenario: AnyScenario, catalog: Catalog, name: str) -> Remedy | None:
-    """The smallest raise of one latency limit (a factor, by bisection) that some deployment meets."""
+def _raised_limits(scenario: AnyScenario, catalog: Catalog, name: str) -> list[Remedy]:
+    """The smallest raise of one latency limit that some deployment meets (by bisection), and larger ones that cost less."""
     now = getattr(scenario, name)
     if _try(scenario, catalog, {name: None}) is None:
-        return None
+        return []
     low, high = 1.0, LIMIT_SEARCH_FACTOR
-    best = _try(scenario, catalog, {name: _rounded(now * high)})
-    if best is None:
-        return _try(scenario, catalog, {name: None})
+    smallest = _try(scenario, catalog, {name: _rounded(now * high)})
+    if smallest is None:
+        dropped = _try(scenario, catalog, {name: None})
+        return [dropped] if dropped else []
     for _ in range(LIMIT_SEARCH_STEPS):
         middle = (low * high) ** 0.5
         tried = _try(scenario, catalog, {name: _rounded(now * middle)})
         if tried is None:
             low = middle
         else:
-            high, best = middle, tried
-    return best
+            high, smallest = middle, tried
+    found = [smallest]
+    for factor in LARGER_RAISES:
+        raised = _try(scenario, catalog, {name: _rounded(smallest.value * factor)})
+        if raised is not None and raised.usd_per_month < 0.9 * found[-1].usd_per_month:
+            found.append(raised)
+    return found
 
 
 def _rounded(value: float) -> float:

@@ -26,6 +26,7 @@ from sizing.plan import (
     Search,
     Throughput,
     Verdict,
+    nearest_miss,
     rank,
     verdict,
 )
@@ -89,6 +90,7 @@ def _over_budget(choice: Choice, usd: float, budget: float) -> Rejection:
         constraint="budget",
         because=f"it costs {format_usd(usd)} a month, {format_usd(usd - budget)} over the budget of {format_usd(budget)}",
         remedy=f"raise the budget to {format_usd(usd)} a month",
+        miss_ratio=usd / budget,
     )
 
 
@@ -250,7 +252,7 @@ def _headline(scenario: LlmScenario, model: LlmModel, best: Deployment | None, r
     subject = f"{model.name} in {weights_of(model, scenario.weight_format).words} at {traffic_words(scenario)}"
     if best is None:
         name = _binding_of(rejected)
-        example = next((r for r in rejected if r.constraint == name), None)
+        example = nearest_miss(rejected, name)
         detail = f"; on {example.instance_type}, {example.because}" if example else ""
         return f"{subject} has no deployment under these rules: {name} binds{detail}."
     count = "1 replica" if best.replicas == 1 else f"{best.replicas} replicas"

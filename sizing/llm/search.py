@@ -293,11 +293,17 @@ def _limit_rejection(offer: Offer, failures: Sequence[tuple[str, float, float]])
     if name == "utilization cap":
         because = f"no replica count keeps the utilization at {limit:.0%}; the nearest needs {predicted:.0%}"
         return rejection(
-            offer.instance, constraint=name, because=because, remedy=f"raise the cap to {min(predicted, 0.98):.0%}"
+            offer.instance,
+            constraint=name,
+            because=because,
+            remedy=f"raise the cap to {min(predicted, 0.98):.0%}",
+            miss_ratio=predicted / limit,
         )
     because = f"the best {name} is {format_ms(predicted)} against a limit of {format_ms(limit)}"
     remedy = f"raise the {name} limit to {format_ms(predicted)}"
-    return rejection(offer.instance, constraint=name, because=because, remedy=remedy)
+    return rejection(
+        offer.instance, constraint=name, because=because, remedy=remedy, miss_ratio=predicted / limit if limit else None
+    )
 
 
 def _choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[tuple[Offer, int]]) -> list[Choice]:

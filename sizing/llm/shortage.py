@@ -42,7 +42,8 @@ def memory_rejection(scenario: LlmScenario, model: LlmModel, offer: Offer, items
         f"one request needs {format_bytes(need)} on each of {best.accelerators} x {part.name}, "
         f"{format_bytes(need - usable)} more than the {format_bytes(usable)} it may use"
     )
-    return rejection(offer.instance, constraint="memory", because=because, remedy=_remedy(scenario, model, offer))
+    remedy = _remedy(scenario, model, offer)
+    return rejection(offer.instance, constraint="memory", because=because, remedy=remedy, miss_ratio=need / usable)
 
 
 def need_bytes(scenario: LlmScenario, item: Configuration) -> int:

@@ -237,6 +237,7 @@ def _too_slow(scenario: StatisticalScenario, candidate: Candidate, outcome: Size
         because=f"p{percentile} of the service alone is {format_ms(float(alone[index]))}, "
         f"over the limit of {format_ms(limit)}",
         remedy=f"a p{percentile} limit above {format_ms(float(alone[index]))}",
+        miss_ratio=float(alone[index]) / limit if limit else None,
     )
 
 
@@ -268,6 +269,7 @@ def _deployment(
             because=f"{count} instances cost {format_usd(cost.usd_per_month)} a month, "
             f"over {format_usd(scenario.max_usd_per_month)}",
             remedy=f"a budget of {format_usd(cost.usd_per_month)} a month",
+            miss_ratio=cost.usd_per_month / scenario.max_usd_per_month,
         )
     which = interval_percentile(scenario)
     alone = queues.curve(candidate.workers, service_cv(scenario))[0]

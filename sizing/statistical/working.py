@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sizing.plan import Deployment, Rejection, Step
+from sizing.plan import Deployment, Rejection, Step, nearest_miss
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import cpu
 from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
@@ -61,7 +61,7 @@ def headline(
     """One sentence for a stakeholder: model, load, machines, dollars and time; or what stands in the way."""
     what = f"{model_words(scenario, family)}, at {traffic_words(scenario)}"
     if best is None:
-        example = next((r for r in rejected if r.constraint == binding), None)
+        example = nearest_miss(rejected, binding)
         reason = f" ({example.instance_type}: {example.because})" if example else ""
         return f"{what} is served by none of the {len(rejected)} kinds of instance: {binding} stands in the way{reason}"
     shown = best.verdicts[-1]
