@@ -105,8 +105,9 @@ def test_a_remedy_applied_gives_a_deployment_at_its_price(scenario: AnyScenario,
         assert "$" in remedy.sentence
 
 
-def test_a_raised_limit_is_the_smallest_of_its_ladder() -> None:
+def test_a_raised_limit_is_the_smallest_that_is_met_and_larger_raises_cost_less() -> None:
     scenario = LlmScenario(model="llama-2-70b-hf", tpot_target_ms=2.0)
-    remedy = next(r for r in planner.remedies(scenario, CATALOG) if r.field == "tpot_target_ms")
-    less = scenario.model_copy(update={"tpot_target_ms": remedy.value * 0.9})
+    raises = [r for r in planner.remedies(scenario, CATALOG) if r.field == "tpot_target_ms"]
+    assert [r.value for r in raises] == sorted((r.value for r in raises), reverse=True)
+    less = scenario.model_copy(update={"tpot_target_ms": raises[-1].value * 0.9})
     assert planner.plan(less, CATALOG).recommended is None

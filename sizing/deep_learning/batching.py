@@ -213,7 +213,8 @@ def closed_batch_loop(
 
     Mean values: a request meets what the other N - 1 clients keep running (their batch, busy share u), waits for its rest, then
     runs with those that came meanwhile. Clients that return at once all wait a whole batch, so 2 batches alternate.
-    Against event simulations (2 to 200 clients) throughput is within 5 % and the tails are right or on the safe side.
+    Against 216 event simulations (1 to 200 clients): throughput within 5 % in nine of ten, at worst 20 % too high; p95 from 19 %
+    too low to 117 % too high, median error 2 %.
 
     Source: mean value analysis (Reiser and Lavenberg 1980) applied to a batch server.
 

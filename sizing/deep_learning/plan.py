@@ -31,7 +31,7 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
 
     >>> from sizing.catalog import load
     >>> plan(DeepLearningScenario(), load()).recommended.binding_constraint
-    'memory'
+    'one GPU is the least'
     """
     facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
     offers, rejected = fleet.offers(scenario, catalog, category="gpu")
@@ -240,7 +240,7 @@ def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
         said.append(f"Model: {facts.model.input_note}.")
     if scenario.concurrency is not None:
         said.append(
-            "Users wait for replies, so the utilization cap does not set the count here; tails are on the safe side."
+            "Users wait for replies, so the utilization cap does not set the count here; p95 is a rough mean-value estimate, more often too high than too low."
         )
     if profile.arena:
         said.append("The arena is taken to double as it grows; the option kSameAsRequested would need less.")

@@ -238,7 +238,7 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
             utilization=used,
             demanded_per_s=rate,
             capacity_per_s=max(float(allowed[row] * full_per_ms[row]) * MS_PER_S, rate / gpus),
-            binding="memory" if gpus == 1 else "utilization cap" if allowed[row] >= cap else "latency",
+            binding="one GPU is the least" if gpus == 1 else "utilization cap" if allowed[row] >= cap else "latency",
         )
     return choices, misses, evaluated
 
@@ -315,6 +315,6 @@ def _closed_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
             utilization=min(1.0, busy),
             demanded_per_s=served * gpus,
             capacity_per_s=max(full * scenario.utilization_cap, served),
-            binding="memory" if gpus == 1 else "latency",
+            binding="one GPU is the least" if gpus == 1 else "latency",
         )
     return choices, misses, evaluated

@@ -134,5 +134,5 @@ def test_cores_and_sharing():
 def test_burstable_machines_warn_with_the_amount_and_others_do_not():
     t3 = CATALOG.instances["aws-t3-medium"]
     assert "stays below" in (burst_warning(t3, vcpus_busy=0.3) or "")
-    assert "$0.030 more" in (burst_warning(t3, vcpus_busy=1.0) or "")  # (1.0 - 2 x 0.2) x $0.05
+    assert "$0.030 an hour" in (burst_warning(t3, vcpus_busy=1.0) or "")  # (1.0 - 2 x 0.2) x $0.05
     assert burst_warning(CATALOG.instances["aws-c7i-large"], vcpus_busy=1.0) is None
