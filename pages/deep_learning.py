@@ -3,7 +3,6 @@
 import streamlit as st
 
 from sizing.deep_learning import batch_curve, memory_by_batch
-from sizing.deep_learning.graph import default_size, size_unit
 from sizing.plan import Deployment, Plan
 from sizing.units import format_bytes, format_ms
 from ui.charts import Curve, MemoryBar, cost_chart, memory_chart, trade_off_chart
@@ -38,8 +37,8 @@ def controls(inputs: Inputs) -> None:
     model = catalog.deep_learning_models.get(chosen) or catalog.deep_learning_model(scenario.model)
     left, right = st.columns(2, gap="small")
     with left:
-        unit, usual = size_unit(model), default_size(model)
-        inputs.number("input_size", label=f"Input size ({unit})", placeholder=f"usual: {usual}")
+        label = f"Input size ({model.input_unit})"
+        inputs.number("input_size", label=label, placeholder=f"usual: {model.input_default_size}")
         inputs.choice("precision")
     with right:
         inputs.number("batch", placeholder="best")
