@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -66,9 +67,22 @@ border:1px solid currentColor;background:transparent;color:inherit;cursor:pointe
 </script>"""
 
 
+@st.cache_resource(show_spinner=False)
+def _settled_process() -> bool:
+    """Once a process: load the catalogs, and take what is loaded out of garbage collection.
+
+    Streamlit collects garbage after every run of a page; without this it walks all libraries and catalogs each time.
+    """
+    catalogs.load()
+    gc.collect()
+    gc.freeze()
+    return True
+
+
 def draw_frame(title: str) -> None:
     """Page title and style, then one row of navigation with the copy-link control at its end. Call it first."""
     st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=str(ICON), layout="wide")
+    _settled_process()
     st.html(_STYLE)
     with st.container(key="nav", horizontal=True, vertical_alignment="center", gap="small"):
         for path, label in PAGES:
