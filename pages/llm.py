@@ -8,7 +8,7 @@ from sizing.units import format_bytes, format_ms
 from ui.charts import Curve, MemoryBar, cost_chart, memory_chart, trade_off_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.pages import beside, chart, sizing_page
-from ui.results import facts
+from ui.results import facts, table
 from ui.state import PageState
 
 COUNTS = (1, 2, 4, 8)
@@ -137,15 +137,21 @@ def _held(state: PageState, accelerator: str, name: str, counts: tuple[int, ...]
     with st.expander(
         f"What {', '.join(map(str, counts))} × {name} hold: largest batch by context, longest context by batch"
     ):
-        rows = []
-        for at in limits:
-            row: dict[str, str] = {"Accelerators": str(at.accelerators)}
-            row |= {f"batch at {c:,} tokens": f"{n:,}" if n else "none" for c, n in at.largest_batch.items()}
-            row |= {
-                f"context at batch {b}": f"{n:,} tokens" if n else "none" for b, n in at.longest_context_tokens.items()
-            }
-            rows.append(row)
-        st.table(rows)
+        first = limits[0]
+        columns = [
+            "Accelerators",
+            *(f"batch at {context:,} tokens" for context in first.largest_batch),
+            *(f"context at batch {batch}" for batch in first.longest_context_tokens),
+        ]
+        rows = [
+            [
+                str(at.accelerators),
+                *(f"{batch:,}" if batch else "none" for batch in at.largest_batch.values()),
+                *(f"{tokens:,}" if tokens else "none" for tokens in at.longest_context_tokens.values()),
+            ]
+            for at in limits
+        ]
+        table(columns, rows)
 
 
 sizing_page("llm", "Large language model", controls=controls, first_chart=first_chart, more=more)

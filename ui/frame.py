@@ -32,8 +32,10 @@ h2 {font-size: 1.15rem !important; padding: .4rem 0 .2rem 0 !important;}
 .slo {border-collapse: collapse; width: 100%; font-size: .86rem;}
 .slo th {text-align: left; font-weight: 600; opacity: .75; padding: .1rem .5rem .1rem 0; white-space: nowrap;}
 .slo td {padding: .14rem .5rem .14rem 0; vertical-align: top;}
+.scroll {overflow-x: auto;} .scroll td {border-top: 1px solid rgba(127,127,127,.25); padding: .3rem .7rem .3rem 0;}
 .met {color: #00694B; font-weight: 700;} .missed {color: #B3261E; font-weight: 700;}
-@media (prefers-color-scheme: dark) {.met {color: #4CD1A3;} .missed {color: #FF8A80;}}
+@media (prefers-color-scheme: dark) {.scroll {overflow-x: auto;} .scroll td {border-top: 1px solid rgba(127,127,127,.25); padding: .3rem .7rem .3rem 0;}
+.met {color: #4CD1A3;} .missed {color: #FF8A80;}}
 @media (min-width: 769px) {
   .st-key-split > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
   .st-key-split > [data-testid="stHorizontalBlock"] {flex-direction: row-reverse;}

@@ -184,11 +184,13 @@ def working(plan: Plan) -> None:
     if plan.working:
         st.subheader("The working", anchor="working")
         with st.expander(f"{len(plan.working)} steps: formula, numbers put in, source"):
-            rows = [
-                (s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust)
-                for s in plan.working
-            ]
-            st.table(pd.DataFrame(rows, columns=list(_WORKING_COLUMNS)).set_index("Quantity").map(plain))
+            table(
+                _WORKING_COLUMNS,
+                [
+                    (s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust)
+                    for s in plan.working
+                ],
+            )
     for caveat in plan.caveats:
         st.caption(plain(caveat))
 
@@ -200,6 +202,13 @@ def _value(value: float, unit: str) -> str:
         return format_ms(value)
     text = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
     return f"{text} {unit}".strip()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table of texts that wrap; wider than the screen, it scrolls by itself."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
+    st.html(f'<div class="scroll"><table class="slo"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
 def facts(rows: list[tuple[str, str]]) -> None:

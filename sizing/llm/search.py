@@ -328,6 +328,7 @@ def _choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[t
     at_fast = load(scenario, part, count, fast)
     allowed = _allowed(scenario, part, served, centre)
     place = {row: i for i, row in enumerate(rows)}
+    bindings = [_binding(scenario, part, i, int(count[i])) for i in range(len(rows))]
     return [
         Choice(
             offer=offer,
@@ -341,7 +342,7 @@ def _choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[t
             slow=at_slow,
             fast=at_fast,
             index=i,
-            binding=_binding(scenario, part, i, int(count[i])),
+            binding=bindings[i],
             slow_overload=bool(overload[i]),
         )
         for offer, row in picked

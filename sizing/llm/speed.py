@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import ceil
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,15 +64,19 @@ class Work:
     is_pcie: Quantity
 
 
+_WORK_FIELDS = tuple(f.name for f in fields(Work))
+_work_values = attrgetter(*_WORK_FIELDS)
+
+
 def stack(works: list[Work]) -> Work:
     """Many candidates as one: each field a column."""
-    table = np.array([[float(getattr(w, f.name)) for f in fields(Work)] for w in works], dtype=float)
-    return Work(**{f.name: table[:, i : i + 1] for i, f in enumerate(fields(Work))})
+    table = np.array([_work_values(w) for w in works], dtype=float)
+    return Work(**{name: table[:, i : i + 1] for i, name in enumerate(_WORK_FIELDS)})
 
 
 def select(work: Work, rows: NDArray[np.intp]) -> Work:
     """Some of the candidates of a stack."""
-    return Work(**{f.name: getattr(work, f.name)[rows] for f in fields(Work)})
+    return Work(**{name: getattr(work, name)[rows] for name in _WORK_FIELDS})
 
 
 @dataclass(frozen=True)
