@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from math import ceil, floor, log10
 from time import perf_counter
 from typing import Any
@@ -22,9 +22,6 @@ _FAMILIES: dict[str, Callable[[Any, Catalog], Plan]] = {
     "deep_learning": deep_learning.plan,
     "llm": llm.plan,
 }
-_CACHE_SIZE = 512
-_cache: OrderedDict[tuple[AnyScenario, str], Plan] = OrderedDict()
-
 LATENCY_LIMITS = (
     "ttft_target_ms",
     "tpot_target_ms",
@@ -39,24 +36,17 @@ LARGER_RAISES = (1.25, 2.0, 4.0)
 """Multiples of the smallest raise of a limit that are shown too where they cost at least a tenth less [1]."""
 
 
+@lru_cache(maxsize=128)
 def plan(scenario: AnyScenario, catalog: Catalog) -> Plan:
     """Plan of a scenario under a catalog, without remedies; computed once for each pair.
 
     Raises InputError when a field names something the catalog lacks or that cannot work (a tensor-parallel degree that
     does not divide the heads, say).
     """
-    key = (scenario, catalog.version)
-    if key in _cache:
-        _cache.move_to_end(key)
-        return _cache[key]
     start = perf_counter()
     found = _FAMILIES[scenario.kind](scenario, catalog)
     search = found.search.model_copy(update={"seconds": perf_counter() - start})
-    found = found.model_copy(update={"search": search})
-    _cache[key] = found
-    if len(_cache) > _CACHE_SIZE:
-        _cache.popitem(last=False)
-    return found
+    return found.model_copy(update={"search": search})
 
 
 def plan_with_remedies(scenario: AnyScenario, catalog: Catalog) -> Plan:

@@ -31,11 +31,11 @@ def test_a_plan_is_computed_once_and_always_the_same(
     calls = []
     family = planner._FAMILIES[scenario.kind]
     monkeypatch.setitem(planner._FAMILIES, scenario.kind, lambda s, c: calls.append(s) or family(s, c))
-    planner._cache.clear()
+    planner.plan.cache_clear()
     first = planner.plan(scenario, CATALOG)
     assert planner.plan(kind(requests_per_s=7.25), CATALOG) is first
     assert len(calls) == 1
-    planner._cache.clear()
+    planner.plan.cache_clear()
     assert _without_time(planner.plan(scenario, CATALOG)) == _without_time(first)
 
 
