@@ -5,13 +5,12 @@ import streamlit as st
 from sizing.deep_learning import batch_curve, memory_by_batch
 from sizing.plan import Deployment, Plan
 from sizing.units import format_bytes, format_ms
-from ui.charts import Curve, MemoryBar, cost_chart, memory_chart, trade_off_chart
-from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
-from ui.pages import beside, chart, sizing_page
+from ui.charts import Curve, MemoryBar, memory_chart, trade_off_chart
+from ui.inputs import Inputs, hardware_and_price, title_and_notes
+from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, figures
 from ui.state import PageState, widget_key
 
-COST_BARS = 8
 MEMORY_BATCHES = (1, 8, 32, 128, 256)
 MODEL_FIGURES = (
     "Parameters",
@@ -58,11 +57,7 @@ def controls(inputs: Inputs) -> None:
         inputs.number("cpu_ms_per_request", step=0.5)
         inputs.number("think_time_s")
         inputs.number("spare_replicas")
-    accelerators = {a.id: a.name for a in catalog.accelerators.values()}
-    machines = {
-        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == "gpu"
-    }
-    hardware_and_price(inputs, accelerators=accelerators, instances=machines)
+    hardware_and_price(inputs, category="gpu")
     title_and_notes(inputs)
 
 
@@ -104,13 +99,7 @@ def more(state: PageState, plan: Plan) -> None:
         with left:
             _memory(state, best, best.accelerator)
         with right:
-            shown = plan.ranked[:COST_BARS]
-            chart(
-                cost_chart([f"{d.instances} × {d.instance_type}" for d in shown], [d.cost.usd_per_hour for d in shown]),
-                key="cost",
-                title="Cost of the candidates",
-                alt="USD per hour of the cheapest candidates",
-            )
+            cost_of_candidates(plan)
     st.subheader("The model and its machine", anchor="model")
     left, right = beside()
     with left:

@@ -5,14 +5,13 @@ import streamlit as st
 from sizing.llm import batch_curve, holding_limits, memory_parts_by_count
 from sizing.plan import Plan
 from sizing.units import format_bytes, format_ms
-from ui.charts import Curve, MemoryBar, cost_chart, memory_chart, trade_off_chart
+from ui.charts import Curve, MemoryBar, memory_chart, trade_off_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
-from ui.pages import beside, chart, sizing_page
+from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, table
 from ui.state import PageState
 
 COUNTS = (1, 2, 4, 8)
-COST_BARS = 8
 
 
 def controls(inputs: Inputs) -> None:
@@ -50,11 +49,7 @@ def controls(inputs: Inputs) -> None:
         inputs.number("max_batched_tokens", step=1024)
         inputs.number("think_time_s")
         inputs.number("spare_replicas")
-    accelerators = {a.id: a.name for a in catalog.accelerators.values()}
-    machines = {
-        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == "gpu"
-    }
-    hardware_and_price(inputs, accelerators=accelerators, instances=machines)
+    hardware_and_price(inputs, category="gpu")
     title_and_notes(inputs)
 
 
@@ -111,13 +106,7 @@ def more(state: PageState, plan: Plan) -> None:
             alt="Memory parts per accelerator in GiB against its capacity for one, two, four and eight accelerators",
         )
     with right:
-        shown = plan.ranked[:COST_BARS]
-        chart(
-            cost_chart([f"{d.instances} × {d.instance_type}" for d in shown], [d.cost.usd_per_hour for d in shown]),
-            key="cost",
-            title="Cost of the candidates",
-            alt="USD per hour of the cheapest candidates",
-        )
+        cost_of_candidates(plan)
     _held(state, best.accelerator, best.accelerator_name or "", counts)
     memory = best.memory_per_accelerator
     if memory is not None:

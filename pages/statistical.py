@@ -7,7 +7,7 @@ from sizing.plan import Plan
 from sizing.statistical import instances_curve, percentile_curve
 from sizing.units import format_bytes, format_ms
 from ui.charts import Curve, MemoryBar, count_chart, memory_chart, percentile_chart
-from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.pages import beside, chart, sizing_page
 from ui.results import facts
 from ui.state import PageState, widget_key
@@ -53,10 +53,7 @@ def controls(inputs: Inputs) -> None:
         inputs.number("http_overhead_ms", step=0.1)
         inputs.number("service_cv", step=0.1, placeholder="0.3 as measured")
         inputs.number("spare_replicas")
-    machines = {
-        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == "cpu"
-    }
-    hardware_and_price(inputs, accelerators=None, instances=machines)
+    hardware_and_price(inputs, category="cpu")
     title_and_notes(inputs)
 
 

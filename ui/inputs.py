@@ -186,7 +186,7 @@ class Inputs:
 
     def advanced(self, title: str, shown: Mapping[str, str]) -> Any:
         """A closed section whose title carries its present values, so that nothing that counts is out of sight."""
-        return st.expander(f"{title}: {plain(', '.join(shown.values()))}")
+        return st.expander(f"{title}: {plain(', '.join(filter(None, shown.values())))}")
 
     def show_errors(self) -> None:
         """Say each error beside its control."""
@@ -196,24 +196,28 @@ class Inputs:
                 place.markdown(f":red[{plain(f'{LABELS.get(name, name)}: {error.allowed} (not {error.value})')}]")
 
 
-def hardware_and_price(inputs: Inputs, *, accelerators: Mapping[str, str] | None, instances: Mapping[str, str]) -> None:
-    """The section every family shares: which hardware may be used, where, at what price."""
-    scenario = inputs.state.scenario
+def hardware_and_price(inputs: Inputs, *, category: str) -> None:
+    """The section every family shares: which machines of a category (cpu or gpu) may be used, where, at what price."""
+    scenario, catalog = inputs.state.scenario, inputs.state.catalog
+    machines = {
+        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == category
+    }
+    parts = {a.id: a.name for a in catalog.accelerators.values()}
+    with_parts = category == "gpu"
     limit = scenario.max_usd_per_month
     shown = {
-        "accelerators": ", ".join(scenario.accelerators) or ("any accelerator" if accelerators else "any instance"),
+        "accelerators": ", ".join(scenario.accelerators) or ("any accelerator" if with_parts else ""),
+        "instances": ", ".join(scenario.instances) or "any instance",
         "providers": ", ".join(words(p) for p in scenario.providers) or "any cloud",
         "region": words(scenario.region),
         "price_basis": words(scenario.price_basis).lower(),
         "budget": f"at most {format_usd(limit)} a month" if limit else "no budget limit",
     }
-    if accelerators is None:
-        shown["accelerators"] = ", ".join(scenario.instances) or "any instance"
     with inputs.advanced("Hardware and price", shown):
-        if accelerators is not None:
-            inputs.several("accelerators", accelerators, names=lambda i: accelerators.get(i, i))
+        if with_parts:
+            inputs.several("accelerators", parts, names=lambda i: parts.get(i, i))
         inputs.several("providers")
-        inputs.several("instances", instances, names=lambda i: instances.get(i, i))
+        inputs.several("instances", machines, names=lambda i: machines.get(i, i))
         inputs.choice("region")
         inputs.choice("price_basis")
         inputs.number("max_usd_per_month", step=100.0, placeholder="no limit")

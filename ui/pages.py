@@ -10,11 +10,13 @@ import streamlit as st
 from sizing.plan import Plan
 from sizing.planner import remedies
 from ui import results
-from ui.charts import CONFIG
+from ui.charts import CONFIG, cost_chart
 from ui.downloads import take_away
 from ui.frame import draw_banners, draw_frame
 from ui.inputs import Inputs
 from ui.state import PageState, open_page, settle, write_address
+
+COST_BARS = 8
 
 
 def sizing_page(
@@ -55,6 +57,17 @@ def chart(figure: Any, *, key: str, alt: str, title: str) -> None:
     """One chart under its title, with text for a reader who does not see it."""
     st.markdown(f"**{title}**")
     st.plotly_chart(figure, key=key, alt=alt, config=CONFIG, width="stretch")
+
+
+def cost_of_candidates(plan: Plan) -> None:
+    """The cost chart: what the cheapest candidates cost an hour."""
+    shown = plan.ranked[:COST_BARS]
+    chart(
+        cost_chart([f"{d.instances} × {d.instance_type}" for d in shown], [d.cost.usd_per_hour for d in shown]),
+        key="cost",
+        title="Cost of the candidates",
+        alt="USD per hour of the cheapest candidates",
+    )
 
 
 def beside() -> list[Any]:
