@@ -36,8 +36,8 @@ def controls(inputs: Inputs) -> None:
     model = catalog.deep_learning_models.get(chosen) or catalog.deep_learning_model(scenario.model)
     left, right = st.columns(2, gap="small")
     with left:
-        label = f"Input size ({model.input_unit})"
-        inputs.number("input_size", label=label, placeholder=f"usual: {model.input_default_size}")
+        unit = model.input_unit.split(" (")[0].split(" of ")[0]
+        inputs.number("input_size", label=f"Input size ({unit})", placeholder=str(model.input_default_size))
         inputs.choice("precision")
     with right:
         inputs.number("batch", placeholder="best")

@@ -96,13 +96,14 @@ def more(state: PageState, plan: Plan) -> None:
         return
     left, right = beside()
     with left:
-        loads = np.linspace(0.0, max(best.throughput.requests_per_s.demanded * 2.5, 1e-9), LOAD_POINTS)[1:]
+        rate = best.throughput.requests_per_s
+        loads = np.linspace(0.0, max(2.0 * rate.demanded, 4.0 * rate.capacity / best.instances), LOAD_POINTS)[1:]
         curve = instances_curve(state.scenario, state.catalog, loads, deployment=best)
         figure = count_chart(
             curve.loads_per_s,
             curve.instances,
             curve.usd_per_hour,
-            load=best.throughput.requests_per_s.demanded,
+            load=rate.demanded,
             count=best.instances,
             x_title="load (requests/s)",
         )

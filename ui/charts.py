@@ -16,7 +16,7 @@ from sizing.units import GIB
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#8C6D31", "#5254A3", "#B5CF6B")
 CHOSEN = "#D55E00"
-LIMIT = "#B3261E"
+LIMIT = "#D9483B"  # readable on white and on the dark background
 BAND = "rgba(0,114,178,0.16)"
 HEIGHT = 300
 CONFIG = {

@@ -184,12 +184,12 @@ def _deployment(
         ),
         verdicts=(
             verdict(
-                quantity="latency",
+                quantity="Latency",
                 percentile=percentile,
                 limit_ms=scenario.latency_target_ms,
                 latency=latency["latency"],
                 basis="estimated",
-                source=f"roofline and batch queue; {PROFILES[scenario.runtime].checked}",
+                source="roofline and batch queue, not calibrated",
             ),
         ),
         binding_constraint="vCPU" if by_cpu > by_gpu else choice.binding,
