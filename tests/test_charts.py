@@ -1,0 +1,91 @@
+"""Every figure: axes titled with their unit, the limit drawn as a line and named, the chosen point marked."""
+
+from __future__ import annotations
+
+import re
+
+import plotly.graph_objects as go
+import pytest
+
+from ui.charts import (
+    CHOSEN,
+    LIMIT,
+    Curve,
+    MemoryBar,
+    cost_chart,
+    count_chart,
+    memory_chart,
+    percentile_chart,
+    trade_off_chart,
+)
+
+CURVE = Curve("by batch", [10.0, 100.0, 400.0], [2.0, 3.0, 9.0], low=[1.0, 2.0, 6.0], high=[4.0, 5.0, 20.0])
+BARS = [
+    MemoryBar("1 x", {"weights": 2**33, "kv_cache": 2**32}, 2**34),
+    MemoryBar("2 x", {"weights": 2**32}, 2**34, chosen=True),
+]
+FIGURES = {
+    "memory": memory_chart(BARS, per="accelerator"),
+    "trade-off": trade_off_chart(
+        CURVE,
+        x_title="throughput (tokens/s)",
+        y_title="time per output token (ms)",
+        limit=5.0,
+        limit_name="TPOT limit 5 ms",
+        chosen=(100.0, 3.0),
+        chosen_name="batch 8",
+    ),
+    "cost": cost_chart(["1 x a", "2 x b"], [1.0, 2.5]),
+    "percentiles": percentile_chart(
+        [Curve("p99", [0.0, 50.0, 90.0], [1.0, 2.0, 30.0])],
+        limits={"p99 limit 20 ms": 20.0},
+        load=40.0,
+        stable_to=100.0,
+        x_title="load (requests/s)",
+        y_title="time in system (ms)",
+    ),
+    "count": count_chart(
+        [10.0, 20.0, 30.0], [1, 2, 2], [0.5, 1.0, 1.0], load=15.0, count=2, x_title="load (requests/s)"
+    ),
+}
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+def test_every_axis_of_numbers_is_titled_with_its_unit(figure: go.Figure) -> None:
+    layout = figure.to_dict()["layout"]
+    for name in (key for key in layout if key.startswith(("xaxis", "yaxis"))):
+        if layout[name].get("type") != "category":
+            assert re.search(r"\(.+\)$|^instances$", layout[name]["title"]["text"]), name
+
+
+def test_a_limit_is_a_line_with_its_name() -> None:
+    for figure, value, name in (
+        (FIGURES["trade-off"], 5.0, "TPOT limit 5 ms"),
+        (FIGURES["percentiles"], 20.0, "p99 limit 20 ms"),
+    ):
+        lines = [shape for shape in figure.layout.shapes if shape.line.color == LIMIT]
+        assert [(line.y0, line.y1) for line in lines] == [(value, value)]
+        assert name in [note.text for note in figure.layout.annotations]
+
+
+def test_the_chosen_point_is_marked() -> None:
+    star = [trace for trace in FIGURES["trade-off"].data if trace.marker.symbol == "star"]
+    assert [(t.x[0], t.y[0], t.name) for t in star] == [(100.0, 3.0, "batch 8")]
+    assert "◀" in FIGURES["memory"].data[0].y[1]
+    assert FIGURES["cost"].data[0].marker.color[0] == CHOSEN != FIGURES["cost"].data[0].marker.color[1]
+
+
+def test_memory_parts_and_capacity_are_in_gib() -> None:
+    data = {trace.name: list(trace.x) for trace in FIGURES["memory"].data}
+    assert data == {"weights": [8.0, 4.0], "kv cache": [4.0, 0.0], "capacity": [16.0, 16.0]}
+
+
+def test_the_two_axes_of_the_count_chart_tell_the_same() -> None:
+    layout = FIGURES["count"].layout
+    assert layout.yaxis2.range[1] == pytest.approx(layout.yaxis.range[1] * 0.5)
+
+
+def test_the_band_runs_there_and_back() -> None:
+    band = FIGURES["trade-off"].data[0]
+    assert band.name == "80 % interval"
+    assert list(band.y) == [4.0, 5.0, 20.0, 6.0, 2.0, 1.0]
