@@ -167,7 +167,14 @@ def _arrivals(expected: Floats, step: Floats, states: int) -> Floats:
     log_mean = np.log(np.maximum(expected, 1e-300))
     log_mass = grid[:, None, :] * log_mean[:, :, None] - log_factorial[:, None, :]
     mass = np.exp(log_mass - log_mass.max(axis=2, keepdims=True))
-    return mass / mass.sum(axis=2, keepdims=True)
+    mass /= mass.sum(axis=2, keepdims=True)
+    # A grid coarser than the law would round its mean, and with it the load: neighbours share so that the mean stays.
+    missing = (expected - (mass * grid[:, None, :]).sum(axis=2)) / step[:, None]
+    share = np.clip(np.abs(missing), 0.0, 1.0)[:, :, None]
+    up, down = np.roll(mass, 1, axis=2), np.roll(mass, -1, axis=2)
+    up[:, :, 0] = down[:, :, -1] = 0.0
+    moved = (1.0 - share) * mass + share * np.where(missing[:, :, None] > 0.0, up, down)
+    return moved / moved.sum(axis=2, keepdims=True)
 
 
 def _stationary(arrivals: Floats, levels: NDArray[np.int64], states: int) -> Floats:

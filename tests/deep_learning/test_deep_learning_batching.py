@@ -124,3 +124,11 @@ def test_closed_loop_keeps_its_bounds(t0: float, k: float, limit: int, clients: 
     assert loop.throughput_per_ms[0] <= min(full, clients / (away + t0 + k)) * (1 + 1e-9)
     assert loop.p50_ms[0] <= loop.p95_ms[0] <= loop.p99_ms[0]
     assert 1.0 <= loop.batch[0] <= limit
+
+
+def test_thousands_of_arrivals_a_batch_keep_their_load_on_the_grid() -> None:
+    """Once a coarse grid rounded a load of 0.62 to 1 and the chain had no single solution."""
+    queue = batch_queue(t0_ms=44.94, k_ms=0.000168, max_batch=65_536, rate_per_ms=[300.0, 910.25])
+    assert np.all(np.isfinite(queue.p99_ms))
+    assert queue.p50_ms[0] <= queue.p50_ms[1]
+    assert np.all(queue.mean_ms < 4 * (44.94 + 0.000168 * 65_536))
