@@ -27,7 +27,7 @@ MODEL_FIGURES = (
 
 def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
-    catalog, scenario = inputs.state.catalog, inputs.state.scenario
+    catalog, scenario = inputs.state.catalog, inputs.scenario
     models = {
         m.id: f"{m.name.split('/')[-1]} ({m.framework.split()[0]})" for m in catalog.deep_learning_models.values()
     }

@@ -16,7 +16,7 @@ COUNTS = (1, 2, 4, 8)
 
 def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
-    catalog, scenario = inputs.state.catalog, inputs.state.scenario
+    catalog, scenario = inputs.state.catalog, inputs.scenario
     models = {m.id: m.hf_id.split("/")[-1] for m in catalog.llm_models.values()}
     inputs.choice("model", models, names=lambda i: models.get(i, i))
     inputs.choice("weight_format")
@@ -124,7 +124,8 @@ def _held(state: PageState, accelerator: str, name: str, counts: tuple[int, ...]
     """At which batch and context each count stops holding."""
     limits = holding_limits(state.scenario, state.catalog, accelerator, counts)
     with st.expander(
-        f"What {', '.join(map(str, counts))} × {name} hold: largest batch by context, longest context by batch"
+        f"What {', '.join(map(str, counts))} × {name} hold: largest batch by context, longest context by batch",
+        key="held",
     ):
         first = limits[0]
         columns = [

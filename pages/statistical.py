@@ -18,7 +18,7 @@ LOAD_POINTS = 60
 
 def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
-    catalog, scenario = inputs.state.catalog, inputs.state.scenario
+    catalog, scenario = inputs.state.catalog, inputs.scenario
     inputs.choice(
         "family", catalog.statistical_families, names=lambda i: getattr(catalog.statistical_families.get(i), "name", i)
     )

@@ -25,6 +25,7 @@ SHOWN_CHANGES = 8
 _STYLE = """<style>
 [data-testid="stMainBlockContainer"] {padding-top: 1.1rem; padding-bottom: 3rem; max-width: 1500px;}
 [data-testid="stHeader"] {height: 0; min-height: 0; background: transparent;}
+[data-testid="stPageLink-NavLink"] * {white-space: normal;}
 h1 {font-size: 1.45rem !important; padding: 0 0 .1rem 0 !important;}
 h2 {font-size: 1.15rem !important; padding: .4rem 0 .2rem 0 !important;}
 [data-testid="stMetricValue"] {font-size: 1.35rem; white-space: normal;}
@@ -33,9 +34,9 @@ h2 {font-size: 1.15rem !important; padding: .4rem 0 .2rem 0 !important;}
 .slo th {text-align: left; font-weight: 600; opacity: .75; padding: .1rem .5rem .1rem 0; white-space: nowrap;}
 .slo td {padding: .14rem .5rem .14rem 0; vertical-align: top;}
 .scroll {overflow-x: auto;} .scroll td {border-top: 1px solid rgba(127,127,127,.25); padding: .3rem .7rem .3rem 0;}
-.met {color: #00694B; font-weight: 700;} .missed {color: #B3261E; font-weight: 700;}
-@media (prefers-color-scheme: dark) {.scroll {overflow-x: auto;} .scroll td {border-top: 1px solid rgba(127,127,127,.25); padding: .3rem .7rem .3rem 0;}
-.met {color: #4CD1A3;} .missed {color: #FF8A80;}}
+.met {color: light-dark(#00694B, #4CD1A3); font-weight: 700;} .missed {color: light-dark(#B3261E, #FF8A80); font-weight: 700;}
+[data-testid="stLayoutWrapper"]:has(> .st-key-nav) {position: sticky; top: 0; z-index: 90; padding: .3rem 0;
+  background: light-dark(#FFFFFF, #12161C);}
 @media (min-width: 769px) {
   .st-key-split > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
   .st-key-split > [data-testid="stHorizontalBlock"] {flex-direction: row-reverse;}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import streamlit as st
 
+from sizing.errors import shown as quoted
 from sizing.scenario import choices
 from sizing.units import format_usd
 from ui.frame import plain
-from ui.state import PageState, widget_key
+from ui.state import PageState, typed, whole_numbers, widget_key
 
 LABELS = {
     "model": "Model",
@@ -112,6 +112,8 @@ class Inputs:
         self.values: dict[str, Any] = {}
         self._places: dict[str, Any] = {}
         self._type = type(state.scenario)
+        self._traffic = "requests_per_s"
+        self.scenario = typed(state)
 
     def _open(self, name: str) -> tuple[str, str, str | None]:
         place = st.container(gap="xxsmall")
@@ -163,8 +165,8 @@ class Inputs:
     def numbers(self, name: str) -> None:
         """A list of whole numbers, typed with commas."""
         key, label, hint = self._open(name)
-        typed = self._places[name].text_input(label, key=key, help=hint)
-        self.values[name] = tuple(part for part in re.split(r"[,\s]+", typed.strip()) if part)
+        text = self._places[name].text_input(label, key=key, help=hint)
+        self.values[name] = whole_numbers(text)
 
     def traffic(self) -> None:
         """Open loop (a rate) or closed loop (users): one switch, one number."""
@@ -181,24 +183,29 @@ class Inputs:
         if st.session_state.get(key) is None and self.state.scenario.model_dump()[used] is None:
             default = self._type.model_fields["requests_per_s"].get_default()
             st.session_state[key] = default if used == "requests_per_s" else 32
+        self._traffic = used
         self.number(used, placeholder="required")
         self.values[idle] = None
 
     def advanced(self, title: str, shown: Mapping[str, str]) -> Any:
         """A closed section whose title carries its present values, so that nothing that counts is out of sight."""
-        return st.expander(f"{title}: {plain(', '.join(filter(None, shown.values())))}")
+        present = plain(", ".join(filter(None, shown.values())))
+        return st.expander(f"{title}: {present}", key=widget_key(self.state.kind, title))
 
     def show_errors(self) -> None:
         """Say each error beside its control."""
         for name, error in self.state.errors.items():
-            place = self._places.get(name) or self._places.get("concurrency")
-            if place is not None:
-                place.markdown(f":red[{plain(f'{LABELS.get(name, name)}: {error.allowed} (not {error.value})')}]")
+            allowed = error.allowed
+            if name == "requests_per_s" and error.value is None:
+                name, allowed = self._traffic, "a number above 0 is required"
+            beside = name if name in self._places else self._traffic
+            said = f"{LABELS.get(name, name)}: {allowed} (not {quoted(error.value)})"
+            self._places[beside].markdown(f":red[{plain(said)}]")
 
 
 def hardware_and_price(inputs: Inputs, *, category: str) -> None:
     """The section every family shares: which machines of a category (cpu or gpu) may be used, where, at what price."""
-    scenario, catalog = inputs.state.scenario, inputs.state.catalog
+    scenario, catalog = inputs.scenario, inputs.state.catalog
     machines = {
         i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == category
     }
@@ -225,6 +232,6 @@ def hardware_and_price(inputs: Inputs, *, category: str) -> None:
 
 def title_and_notes(inputs: Inputs) -> None:
     """What the scenario is called and what its reader should know; both travel in the link."""
-    with inputs.advanced("Title and notes", {"name": inputs.state.scenario.name or "none"}):
+    with inputs.advanced("Title and notes", {"name": inputs.scenario.name or "none"}):
         inputs.text("name")
         inputs.text("notes", area=True)

@@ -133,7 +133,9 @@ def ranking(plan: Plan) -> None:
         )
     if plan.rejected:
         reasons = Counter(r.constraint for r in plan.rejected).most_common()
-        with st.expander(f"Dropped: {dropped} ({', '.join(f'{n} by {plain(name)}' for name, n in reasons)})"):
+        with st.expander(
+            f"Dropped: {dropped} ({', '.join(f'{n} by {plain(name)}' for name, n in reasons)})", key="dropped"
+        ):
             st.dataframe(
                 pd.DataFrame(
                     [
@@ -183,7 +185,7 @@ def working(plan: Plan) -> None:
     """Each figure with its formula, the same with the numbers put in, its source and how far it can be trusted."""
     if plan.working:
         st.subheader("The working", anchor="working")
-        with st.expander(f"{len(plan.working)} steps: formula, numbers put in, source"):
+        with st.expander(f"{len(plan.working)} steps: formula, numbers put in, source", key="working"):
             table(
                 _WORKING_COLUMNS,
                 [

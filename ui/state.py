@@ -6,6 +6,8 @@ link, the Back button, a reload and a page switch all restore every control.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +34,7 @@ class PageState:
     written: dict[str, str] = field(default_factory=dict)
     banners: list[str] = field(default_factory=list)
     errors: dict[str, InputError] = field(default_factory=dict)
+    drawn: set[str] = field(default_factory=set)
 
     @property
     def catalog(self) -> Catalog:
@@ -55,7 +58,8 @@ def open_page(kind: str) -> PageState:
     if params and params != state.written:
         _read_address(state)
     else:
-        _seed_controls(state, missing_only=True)
+        # An address without parameters is a page come back to: what the session still holds of its controls may be old.
+        _seed_controls(state, keep=state.drawn if params else set())
     return state
 
 
@@ -121,10 +125,11 @@ def set_fields(kind: str, changes: dict[str, Any]) -> None:
     _seed_controls(state)
 
 
-def _seed_controls(state: PageState, *, missing_only: bool = False) -> None:
+def _seed_controls(state: PageState, *, keep: Collection[str] = ()) -> None:
+    """Show the scenario in the controls; those in `keep`, drawn in the last run, have their value from the user."""
     for name in type(state.scenario).model_fields:
         key = widget_key(state.kind, name)
-        if missing_only and key in st.session_state:
+        if name in keep and key in st.session_state:
             continue
         value = getattr(state.scenario, name)
         if isinstance(value, tuple):
@@ -133,13 +138,32 @@ def _seed_controls(state: PageState, *, missing_only: bool = False) -> None:
     if isinstance(state.scenario, CatalogView):
         return
     traffic = widget_key(state.kind, "traffic")
-    if not (missing_only and traffic in st.session_state):
+    if not (keep and traffic in st.session_state):
         st.session_state[traffic] = "requests_per_s" if state.scenario.requests_per_s is not None else "concurrency"
+
+
+def typed(state: PageState) -> Any:
+    """Scenario that the controls spell at the start of a run, before they are drawn; the last good one if they spell none."""
+    keys = {name: widget_key(state.kind, name) for name in type(state.scenario).model_fields}
+    values = {name: st.session_state[key] for name, key in keys.items() if key in st.session_state}
+    open_loop = st.session_state[widget_key(state.kind, "traffic")] == "requests_per_s"
+    values["concurrency" if open_loop else "requests_per_s"] = None
+    if "hidden_layers" in values:
+        values["hidden_layers"] = whole_numbers(values["hidden_layers"])
+    try:
+        return type(state.scenario).model_validate({**state.scenario.model_dump(), **values})
+    except ValidationError:
+        return state.scenario
+
+
+def whole_numbers(text: str) -> tuple[str, ...]:
+    """The parts of a typed list, between commas or spaces."""
+    return tuple(part for part in re.split(r"[,\s]+", text.strip()) if part)
 
 
 def settle(state: PageState, values: dict[str, Any]) -> Plan:
     """Plan of the controls' values if they make one; else each field's error, and the plan of the last good scenario."""
-    state.errors = {}
+    state.errors, state.drawn = {}, set(values)
     try:
         scenario = type(state.scenario).model_validate({**state.scenario.model_dump(), **values})
         found = plan(scenario, state.catalog)
@@ -155,7 +179,7 @@ def settle(state: PageState, values: dict[str, Any]) -> Plan:
 
 def settle_view(state: PageState, values: dict[str, Any]) -> CatalogView:
     """View of the catalogs that the controls ask for."""
-    state.scenario = CatalogView.model_validate(values)
+    state.scenario, state.drawn = CatalogView.model_validate(values), set(values)
     return state.scenario
 
 

@@ -1,0 +1,104 @@
+"""Rule 10: no request leaves the dashboard's own origin; text reads well in light and dark; errors stay in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page
+from screen import DESKTOP, PAGES, answer, assert_whole, redraw
+
+from benchmarks.dashboard import settle
+
+OpenPage = Callable[..., Page]
+READABLE = 4.5
+"""Contrast of text that WCAG 2.2 asks for at level AA."""
+
+_CONTRAST = """e => {
+  const channels = text => text.match(/[\\d.]+/g).map(Number);
+  const light = c => { const s = c / 255; return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4; };
+  const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
+  const layers = [];
+  for (let at = e; at; at = at.parentElement) {
+    const layer = channels(getComputedStyle(at).backgroundColor);
+    if (layer[3] !== 0) layers.push(layer);
+    if (layer[3] === undefined) break;
+  }
+  const blend = (under, over) => under.slice(0, 3).map((c, i) => c + (over[i] - c) * (over[3] ?? 1));
+  const behind = layers.reverse().reduce(blend);
+  const [a, b] = [channels(getComputedStyle(e).color), behind].map(luminance);
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}"""
+
+
+def test_every_page_asks_only_its_own_origin(browser: Browser, dashboard: str) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    for name in PAGES:
+        page.goto(f"{dashboard}/{name}")
+        settle(page)
+        for title in page.locator("summary").all():
+            title.click()
+        for button in page.get_by_test_id("stDownloadButton").all():
+            with page.expect_download():
+                button.get_by_role("button").click()
+        for chart in page.get_by_test_id("stPlotlyChart").all():
+            chart.hover()
+        assert_whole(page)
+    context.close()
+    assert len(asked) > 20
+    elsewhere = {
+        url
+        for url in asked
+        if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).netloc != urlsplit(dashboard).netloc
+    }
+    assert elsewhere == set()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["", "llm"])
+def test_text_reads_well_in_light_and_dark(open_page: OpenPage, dashboard: str, name: str, scheme: str) -> None:
+    page = open_page(f"{dashboard}/{name}", scheme=scheme)
+    assert page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).colorScheme") == scheme
+    for selector in (
+        "h1",
+        ".answer",
+        ".met",
+        "table.slo td",
+        "[data-testid=stMetricValue]",
+        "#copy-link",
+        "[data-testid=stPageLink] p",
+    ):
+        for place in page.locator(selector).all()[:3]:
+            assert place.evaluate(_CONTRAST) >= READABLE, selector
+    shot = page.screenshot()
+    assert len(shot) > 20_000
+
+
+def test_printed_page_keeps_the_answer_and_drops_the_controls(open_page: OpenPage, dashboard: str) -> None:
+    page = open_page(f"{dashboard}/llm")
+    page.emulate_media(media="print")
+    assert page.locator(".answer").is_visible()
+    assert not page.locator(".st-key-inputs").is_visible()
+    assert not page.locator("#copy-link").is_visible()
+
+
+def test_unknown_page_leads_to_the_start(open_page: OpenPage, dashboard: str) -> None:
+    page = open_page(f"{dashboard}/no-such-page?v=1")
+    assert page.get_by_text("What hardware, how many").first.is_visible()
+    assert_whole(page)
+
+
+def test_worked_example_opens_its_own_page(open_page: OpenPage, dashboard: str) -> None:
+    page = open_page(dashboard)
+    link = page.get_by_role("link", name="Llama-2 70B at 5 requests a second")
+    promised = page.get_by_text("Llama-2-70b-hf in fp16 at 5 requests/s").last.inner_text()
+    redraw(page, link.click)
+    page.wait_for_url("**/llm?*")
+    settle(page)
+    assert answer(page) == promised
+    assert page.get_by_test_id("stAlert").count() == 0

@@ -1,0 +1,287 @@
+"""Rule 6: the link is the scenario. Every control lives in it; it opens the same figures anywhere, first request included."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from screen import (
+    DESKTOP,
+    PAGES,
+    SIZING_PAGES,
+    answer,
+    assert_answers_its_link,
+    assert_whole,
+    choose,
+    control_values,
+    field,
+    figures,
+    metric,
+    open_sections,
+    redraw,
+    switch,
+    type_number,
+    type_text,
+)
+
+from benchmarks.dashboard import ROOT, serve, settle
+from sizing import catalog as catalogs
+from sizing import link as links
+from sizing.scenario import scenario_from_yaml
+from sizing.units import format_usd
+from ui.inputs import LABELS, words
+
+OpenPage = Callable[..., Page]
+Change = tuple[Callable[..., None], tuple[object, ...], str, str]
+"""How a control is changed, its label and new value, and the field and text that the link must then have."""
+
+
+def _numbers(**values: float) -> list[Change]:
+    return [(type_number, (LABELS[name], value), name, str(value)) for name, value in values.items()]
+
+
+BUDGET: list[Change] = [
+    (choose, ("Region", "Europe"), "region", "eu"),
+    (choose, ("Price basis", "Spot"), "price_basis", "spot"),
+    *_numbers(max_usd_per_month=900000.5),
+]
+WORDS: list[Change] = [
+    (type_text, ("Title", "Café & co: 100 % = all? #1"), "name", "Café & co: 100 % = all? #1"),
+]
+CHANGES: dict[str, list[Change]] = {
+    "llm": [
+        (choose, ("Model", "Llama-3.2-3B"), "model", "llama-3.2-3b"),
+        (choose, ("Weight format", "bf16"), "weight_format", "bf16"),
+        *_numbers(requests_per_s=3.25),
+        (switch, ("Users",), "requests_per_s", ""),
+        *_numbers(concurrency=8, prompt_tokens=800, output_tokens=200, ttft_target_ms=15000.5, tpot_target_ms=600.5),
+        (choose, ("KV cache format", "fp16"), "kv_format", "fp16"),
+        (choose, ("Runtime", "SGLang"), "runtime", "sglang"),
+        (choose, ("Limits hold at percentile", "99"), "slo_percentile", "99"),
+        *_numbers(utilization_cap=0.6, tensor_parallel=2, pipeline_parallel=1, max_accelerators_per_replica=8),
+        *_numbers(batch=64, gpu_memory_utilization=0.85, max_batched_tokens=4096, think_time_s=5.5, spare_replicas=1),
+        *BUDGET,
+        *WORDS,
+    ],
+    "deep_learning": [
+        (choose, ("Model", "resnet18 (timm)"), "model", "timm-resnet18-224"),
+        (type_number, ("Input size (pixels a side)", 256), "input_size", "256"),
+        (choose, ("Precision", "fp32"), "precision", "fp32"),
+        *_numbers(batch=4),
+        (choose, ("Runtime", "PyTorch eager"), "runtime", "pytorch_eager"),
+        *_numbers(requests_per_s=40.5),
+        (switch, ("Users",), "requests_per_s", ""),
+        *_numbers(concurrency=8, latency_target_ms=900.5),
+        (choose, ("Attention", "math"), "attention", "math"),
+        (choose, ("Limits hold at percentile", "99"), "slo_percentile", "99"),
+        *_numbers(utilization_cap=0.6, cpu_ms_per_request=1.5, think_time_s=0.5, spare_replicas=1),
+        *BUDGET,
+        *WORDS,
+    ],
+    "statistical": [
+        (choose, ("Model family", "Multilayer perceptron"), "family", "mlp"),
+        (type_text, ("Hidden layers (widths)", "32, 16"), "hidden_layers", "32,16"),
+        (choose, ("Model family", "k-means"), "family", "k-means"),
+        *_numbers(clusters=5),
+        (choose, ("Model family", "Support vector machine (RBF kernel)"), "family", "svm-rbf"),
+        *_numbers(support_vectors=700),
+        (choose, ("Model family", "k nearest neighbours, k-d tree"), "family", "k-nearest-neighbours-kdtree"),
+        *_numbers(training_rows=5000),
+        (choose, ("Model family", "Gradient boosting (LightGBM)"), "family", "gradient-boosting-lightgbm"),
+        (choose, ("Runtime", "Booster call"), "runtime", "booster"),
+        *_numbers(trees=60, depth=5, leaves=20, features=30, outputs=2, requests_per_s=50.5),
+        (switch, ("Users",), "requests_per_s", ""),
+        *_numbers(concurrency=8, p99_target_ms=450.5, rows_per_request=2, p50_target_ms=250.5, p95_target_ms=350.5),
+        *_numbers(utilization_cap=0.6, think_time_s=0.5, workers_per_instance=2, http_overhead_ms=0.9),
+        *_numbers(service_cv=0.4, spare_replicas=1),
+        *BUDGET,
+        *WORDS,
+    ],
+    "catalogs": [
+        (switch, ("Instances and prices",), "table", "instances"),
+        (type_text, ("Search in all columns", "a100 80"), "search", "a100 80"),
+        (choose, ("Trust", "cross checked"), "trust", "cross_checked"),
+        (choose, ("Clouds", "AWS"), "providers", "aws"),
+        (lambda page: redraw(page, lambda: page.get_by_text("Only old, derived or doubtful").click()), (), "marked_only", "True"),
+    ],
+}  # fmt: skip
+
+
+def _narrow_to_the_chosen_hardware(page: Page) -> set[str]:
+    """Pick the recommended accelerator, cloud and instance in their lists, so that the answer stays."""
+    best = assert_answers_its_link(page).recommended
+    assert best is not None
+    if best.accelerator is not None:
+        choose(page, "Accelerators", best.accelerator_name or "")
+        assert field(page, "accelerators") == best.accelerator
+    choose(page, "Clouds", words(best.provider))
+    assert field(page, "providers") == best.provider
+    choose(page, "Instances", f"{best.instance_type} ({words(best.provider)})")
+    assert field(page, "instances") == best.instance
+    return {"accelerators", "providers", "instances"}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, dashboard: str, name: str) -> None:
+    page = open_page(f"{dashboard}/{name}")
+    open_sections(page)
+    changed = set()
+    for change, arguments, parameter, text in CHANGES[name]:
+        before = page.url
+        change(page, *arguments)
+        assert page.url != before, parameter
+        assert field(page, parameter) == text
+        changed.add(parameter)
+    if name != "catalogs":
+        changed |= _narrow_to_the_chosen_hardware(page)
+        type_text(page, "Notes", "Two lines:\nthe second, with 100 % & <i>no</i> markup", area=True)
+        assert field(page, "notes").startswith("Two lines:\nthe second")
+        changed.add("notes")
+        assert_answers_its_link(page)
+    assert changed | {"accelerators", "concurrency", "requests_per_s"} >= set(links.LINK_TYPES[name].model_fields) - {
+        "kind"
+    }
+    assert len(page.url) < 2_000
+    assert_whole(page)
+    open_link, shown, controls = page.url, figures(page), control_values(page)
+
+    with serve() as fresh:  # its very first request is the link of a sub-page
+        there = open_page(open_link.replace(dashboard, fresh.address))
+        open_sections(there)
+        assert figures(there) == shown
+        assert control_values(there) == controls
+        there.reload()
+        settle(there)
+        open_sections(there)
+        assert figures(there) == shown
+
+
+def test_back_reload_and_page_switch_keep_the_scenario(open_page: OpenPage, dashboard: str) -> None:
+    page = open_page(f"{dashboard}/llm")
+    type_number(page, "Requests per second", 17)
+    first, first_link = figures(page), page.url
+    switch(page, "Users")
+    type_number(page, "Concurrent users", 77)
+    second, second_link = figures(page), page.url
+
+    page.get_by_role("link", name="Deep learning", exact=True).first.click()
+    page.wait_for_url("**/deep_learning?*")
+    settle(page)
+    page.get_by_role("link", name="LLM", exact=True).first.click()
+    page.wait_for_url("**/llm?*")
+    settle(page)
+    assert page.url == second_link
+    assert figures(page) == second
+
+    page.goto(first_link)
+    settle(page)
+    type_number(page, "Requests per second", 170)
+    redraw(page, page.go_back)
+    assert page.url == first_link
+    assert figures(page) == first
+    page.reload()
+    settle(page)
+    assert figures(page) == first
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_copy_link_is_always_in_sight_and_copies_what_is_seen(browser: Browser, dashboard: str, name: str) -> None:
+    context = browser.new_context(viewport=DESKTOP, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{dashboard}/{name}")
+    settle(page)
+    page.get_by_test_id("stMain").evaluate("e => e.scrollTo(0, e.scrollHeight)")
+    page.wait_for_timeout(300)
+    button = page.locator("#copy-link")
+    box = button.bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] <= DESKTOP["height"] - box["height"]
+    button.click()
+    page.get_by_role("button", name="Link copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    context.close()
+
+
+@pytest.mark.parametrize("name", ["llm", "catalogs"])
+def test_embedded_page_answers_and_keeps_its_link(open_page: OpenPage, dashboard: str, name: str) -> None:
+    page = open_page(f"{dashboard}/{name}?embed=true&embed_options=dark_theme")
+    assert "embed=true" in page.url
+    assert field(page, "v") == "1"
+    assert_whole(page)
+    assert page.get_by_test_id("stAlert").count() == 0
+    if name == "llm":
+        type_number(page, "Requests per second", 9)
+        assert "embed=true" in page.url
+        assert field(page, "requests_per_s") == "9.0"
+        assert page.locator(".met").first.evaluate("e => getComputedStyle(e).color") == "rgb(76, 209, 163)"
+
+
+def _command_line(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "sizing", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def test_command_line_and_its_link_on_a_fresh_process_agree(open_page: OpenPage, browser: Browser) -> None:
+    example = "examples/llama-2-70b.yaml"
+    printed = json.loads(_command_line("plan", example, "--json"))
+    with serve() as fresh:
+        page = open_page(_command_line("link", example, "--base", fresh.address))
+        best, cost = printed["recommended"], printed["recommended"]["cost"]
+        assert answer(page) == printed["headline"]
+        assert metric(page, "Machines") == f"{best['instances']} × {best['instance_type']}"
+        assert metric(page, "Cost per hour") == format_usd(cost["usd_per_hour"])
+        assert metric(page, "Cost per month") == format_usd(cost["usd_per_month"])
+        assert metric(page, "Per million tokens") == format_usd(cost["usd_per_million_output_tokens"])
+        seen = assert_answers_its_link(page).as_json()
+    del seen["search"]["seconds"], printed["search"]["seconds"]
+    assert seen == printed
+
+
+@pytest.mark.parametrize("name", SIZING_PAGES)
+def test_downloads_are_the_plan_on_screen(open_page: OpenPage, dashboard: str, tmp_path: Path, name: str) -> None:
+    page = open_page(f"{dashboard}/{name}")
+    type_number(page, "Requests per second", 23)
+    plan = assert_answers_its_link(page)
+    saved = {}
+    for label, ending in (("Ranking (CSV)", "csv"), ("Scenario (YAML)", "yaml"), ("Plan (JSON)", "json")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        assert download.value.suggested_filename.endswith(f".{ending}")
+        saved[ending] = tmp_path / f"scenario.{ending}"
+        download.value.save_as(saved[ending])
+
+    with saved["csv"].open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == plan.search.candidates
+    assert sum(row["status"] == "meets" for row in table) == len(plan.ranked)
+    best = plan.recommended
+    assert best is not None
+    assert table[0]["instance"] == best.instance_type
+    assert float(table[0]["usd_per_month"]) == best.cost.usd_per_month
+
+    expected = plan.as_json()
+    assert scenario_from_yaml(saved["yaml"].read_text(encoding="utf-8")) == plan.scenario
+    from_screen = json.loads(saved["json"].read_text(encoding="utf-8"))
+    from_command = json.loads(_command_line("plan", str(saved["yaml"]), "--json"))
+    for found in (expected, from_screen, from_command):
+        del found["search"]["seconds"]
+    assert from_screen == expected
+    assert from_command == expected
+    assert_whole(page)
+
+
+def test_catalog_table_downloads(open_page: OpenPage, dashboard: str) -> None:
+    page = open_page(f"{dashboard}/catalogs")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV", exact=True).click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("id,name,")
+    assert len(lines) == len(catalogs.load().accelerators) + 1
