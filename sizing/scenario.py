@@ -246,7 +246,8 @@ def _allowed(kind: str, context: dict[str, Any], message: str) -> str:
     }
     if kind in comparisons:
         key, text = comparisons[kind]
-        return text.format(context.get(key))
+        bound = context.get(key)
+        return text.format(int(bound) if isinstance(bound, float) and bound.is_integer() else bound)
     return {
         "field": str(context.get("allowed")),
         "extra_forbidden": "only the fields that this kind of scenario has",

@@ -41,7 +41,8 @@ h2 {font-size: 1.15rem !important; padding: .4rem 0 .2rem 0 !important;}
   .st-key-split > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
   .st-key-split > [data-testid="stHorizontalBlock"] {flex-direction: row-reverse;}
 }
-@media (max-width: 768px) {.slo .wide {display: none;} .slo {font-size: .82rem;}}
+.slo .narrow {display: none;}
+@media (max-width: 768px) {.slo .wide {display: none;} .slo .narrow {display: block;} .slo {font-size: .82rem;}}
 @media print {.st-key-nav, .st-key-inputs, .st-key-copy {display: none !important;}}
 </style>"""
 

@@ -46,13 +46,15 @@ def _limits(deployment: Deployment) -> str:
 def _limit_row(v: Verdict) -> str:
     word, style = ("✓ pass", "met") if v.met else ("✗ fail", "missed")
     limit = "none" if v.limit_ms is None else format_ms(v.limit_ms)
+    interval = f"{format_ms(v.low_ms)} to {format_ms(v.high_ms)}"
     margin = "–" if v.margin_ms is None else format_ms(v.margin_ms)
     if v.limit_ms is not None and v.met and v.high_ms > v.limit_ms:
         margin += ", interval reaches past it"
     return (
         f'<tr><td><span class="{style}">{word}</span> {escape(v.quantity)} p{v.percentile}</td><td>{limit}</td>'
-        f"<td><b>{format_ms(v.predicted_ms)}</b></td>"
-        f'<td class="wide">{format_ms(v.low_ms)} to {format_ms(v.high_ms)}</td><td class="wide">{margin}</td>'
+        f"<td><b>{format_ms(v.predicted_ms)}</b>"
+        f'<span class="narrow">80 %: {interval}<br>margin {margin}</span></td>'
+        f'<td class="wide">{interval}</td><td class="wide">{margin}</td>'
         f"<td>{v.basis}: {escape(v.source)}</td></tr>"
     )
 
