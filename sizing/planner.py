@@ -22,6 +22,10 @@ _FAMILIES: dict[str, Callable[[Any, Catalog], Plan]] = {
     "deep_learning": deep_learning.plan,
     "llm": llm.plan,
 }
+PLANS_KEPT = 24
+"""Plans kept (count): the worked examples and what a few readers look at now. A plan is some 10^4 objects, which the
+collector walks after every redraw of a page, so that keeping many costs more than computing one anew."""
+
 LATENCY_LIMITS = (
     "ttft_target_ms",
     "tpot_target_ms",
@@ -36,7 +40,7 @@ LARGER_RAISES = (1.25, 2.0, 4.0)
 """Multiples of the smallest raise of a limit that are shown too where they cost at least a tenth less [1]."""
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=PLANS_KEPT)
 def plan(scenario: AnyScenario, catalog: Catalog) -> Plan:
     """Plan of a scenario under a catalog, without remedies; computed once for each pair.
 
