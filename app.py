@@ -4,9 +4,8 @@ import streamlit as st
 
 from sizing import catalog as catalogs
 from sizing import link as links
-from sizing.planner import plan
 from sizing.scenario import SCENARIO_TYPES
-from ui.examples import worked_examples
+from ui.examples import headline, worked_examples
 from ui.frame import draw_frame, plain
 
 DOORS = (
@@ -44,7 +43,7 @@ for column, (page, title, applies, example) in zip(st.columns(3), DOORS, strict=
     with column, st.container(border=True, height="stretch"):
         st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:")
         st.markdown(plain(applies))
-        st.markdown(f"*For example:* {plain(plan(examples[example], catalog).headline)}")
+        st.markdown(f"*For example:* {plain(headline(examples[example], catalog))}")
 
 st.header("Worked examples", anchor="examples")
 for name, scenario in sorted(examples.items(), key=lambda item: list(SCENARIO_TYPES).index(item[1].kind)):
@@ -56,7 +55,7 @@ for name, scenario in sorted(examples.items(), key=lambda item: list(SCENARIO_TY
             icon=":material/open_in_new:",
             query_params=links.to_params(scenario, catalog_version=catalog.version),
         )
-    right.markdown(plain(plan(scenario, catalog).headline))
+    right.markdown(plain(headline(scenario, catalog)))
 
 st.header("How to read an answer", anchor="reading")
 st.markdown(

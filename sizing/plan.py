@@ -1,11 +1,13 @@
 """What the user needs: a recommended deployment, the alternatives, what was rejected and why. None means it does not apply.
 
-`Plan.as_json()` is the contract of the command line; the pages draw the same object.
+`Plan.as_json()` is the contract of the command line; the pages draw the same object. The parts are plain dataclasses with
+slots: a plan has thousands of them, and they are computed here, not read from anybody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
@@ -16,11 +18,8 @@ from sizing.scenario import AnyScenario
 Basis = Literal["measured", "calibrated", "estimated"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LatencyMs(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyMs:
     """Percentiles of one latency [ms]; `low` to `high` is the 80 % interval of percentile `interval_of`."""
 
     p50: float | None
@@ -31,14 +30,16 @@ class LatencyMs(_Frozen):
     interval_of: Literal["p50", "p95", "p99"]
 
 
-class Rate(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
     """A rate at the demanded load, and the most that meets the utilization cap and the limits [1/s]."""
 
     demanded: float
     capacity: float
 
 
-class Throughput(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
     """What the whole deployment serves."""
 
     requests_per_s: Rate
@@ -46,7 +47,8 @@ class Throughput(_Frozen):
     rows_per_s: Rate | None = None
 
 
-class Memory(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
     """Named parts [bytes] that sum to `used_bytes`, of `capacity_bytes`."""
 
     parts: dict[str, int]
@@ -59,7 +61,8 @@ class Memory(_Frozen):
         return self.capacity_bytes - self.used_bytes
 
 
-class Parallelism(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parallelism:
     """How one replica is spread: tensor, pipeline, expert and attention data parallel degrees."""
 
     tp: int = 1
@@ -68,7 +71,8 @@ class Parallelism(_Frozen):
     attention_dp: int = 1
 
 
-class Cost(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
     """Cost of the whole deployment [USD]: a month is 730 h; `_at_capacity` spreads the same cost over all it could serve."""
 
     usd_per_hour: float
@@ -86,7 +90,8 @@ class Cost(_Frozen):
     price_note: str | None = None
 
 
-class Verdict(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
     """One limit against its prediction [ms]: margin is limit - predicted; basis says how the prediction was made."""
 
     quantity: str
@@ -101,7 +106,8 @@ class Verdict(_Frozen):
     source: str
 
 
-class Deployment(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
     """One way to serve the scenario on one kind of instance."""
 
     instance: str
@@ -130,7 +136,7 @@ class Deployment(_Frozen):
     verdicts: tuple[Verdict, ...]
     binding_constraint: str
     warnings: tuple[str, ...] = ()
-    extra: dict[str, float | int | str | None] = Field(default_factory=dict)
+    extra: dict[str, float | int | str | None] = field(default_factory=dict)
 
     @property
     def accelerators(self) -> int | None:
@@ -138,7 +144,8 @@ class Deployment(_Frozen):
         return None if self.accelerators_per_instance is None else self.accelerators_per_instance * self.instances
 
 
-class Rejection(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
     """A kind of instance that does not serve the scenario, with the reason and the smallest change that would."""
 
     instance: str
@@ -151,7 +158,8 @@ class Rejection(_Frozen):
     miss_ratio: float | None = None  # what it needs or takes / what is allowed: 1 would just do
 
 
-class Remedy(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
     """One change of one field after which a deployment is found, with its monthly cost [USD]."""
 
     field: str
@@ -160,7 +168,8 @@ class Remedy(_Frozen):
     usd_per_month: float
 
 
-class Step(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
     """One line of the working: a quantity, its formula, the same with numbers put in, and where they come from."""
 
     quantity: str
@@ -172,7 +181,8 @@ class Step(_Frozen):
     trust: str
 
 
-class Search(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
     """How much was searched: kinds of instance ranked or rejected, configurations evaluated, and the time it took [s]."""
 
     candidates: int
@@ -180,8 +190,10 @@ class Search(_Frozen):
     seconds: float
 
 
-class Plan(_Frozen):
+class Plan(BaseModel):
     """The answer to one scenario under one version of the catalogs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     catalog: str
@@ -222,8 +234,8 @@ def verdict(
 ) -> Verdict:
     """Verdict on one limit [ms]: met when the predicted percentile is at most the limit; no limit is always met.
 
-    >>> t = LatencyMs(p50=10, p95=40, p99=60, low=30, high=55, interval_of="p95")
-    >>> v = verdict(quantity="TTFT", percentile=95, limit_ms=50, latency=t, basis="estimated", source="roofline")
+    >>> t = LatencyMs(p50=10.0, p95=40.0, p99=60.0, low=30.0, high=55.0, interval_of="p95")
+    >>> v = verdict(quantity="TTFT", percentile=95, limit_ms=50.0, latency=t, basis="estimated", source="roofline")
     >>> v.met, v.margin_ms
     (True, 10.0)
     """

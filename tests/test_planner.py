@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -21,6 +22,19 @@ def _without_time(plan: Plan) -> dict[str, object]:
     data = plan.as_json()
     del data["search"]["seconds"]
     return data
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plan_is_few_objects_because_the_collector_walks_kept_plans_after_every_redraw(
+    kind: Callable[..., AnyScenario],
+) -> None:
+    planner.plan(kind(requests_per_s=7.0), CATALOG)
+    gc.collect()
+    before = len(gc.get_objects())
+    kept = planner.plan(kind(requests_per_s=7.5), CATALOG)
+    gc.collect()
+    candidates = len(kept.ranked) + len(kept.rejected)
+    assert len(gc.get_objects()) - before < 20 * candidates
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,10 +26,9 @@ def ranking_csv(plan: Plan) -> str:
     writer = csv.DictWriter(out, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for d in plan.ranked:
-        cost = d.cost.model_dump(include={"usd_per_hour", "usd_per_month", "usd_per_1k_requests", "price_date"})
-        facts = d.model_dump(include=set(_COLUMNS) & set(type(d).model_fields))
+        known = {name: getattr(part, name) for part in (d, d.cost) for name in _COLUMNS if hasattr(part, name)}
         marks = "; ".join(d.cost.price_marks)
-        writer.writerow({**facts, **cost, "instance": d.instance_type, "price_marks": marks, "status": "meets"})
+        writer.writerow({**known, "instance": d.instance_type, "price_marks": marks, "status": "meets"})
     for r in plan.rejected:
         facts = {"instance": r.instance_type, "provider": r.provider, "accelerator": r.accelerator, "status": "dropped"}
         writer.writerow({**facts, "reason": f"{r.constraint}: {r.because}", "smallest_change": r.remedy or ""})
@@ -43,7 +42,7 @@ def take_away(plan: Plan) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Ranking (CSV)",
-            ranking_csv(plan),
+            lambda: ranking_csv(plan),
             f"{stem}-ranking.csv",
             "text/csv",
             icon=":material/download:",

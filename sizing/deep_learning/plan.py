@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import ceil
+from typing import Literal
 
 from sizing import fleet
 from sizing.catalog import Catalog
@@ -117,10 +118,8 @@ def _over_budget(deployment: Deployment, budget: float | None) -> Miss | None:
 
 def _latency(values_ms: tuple[float, float, float], low: float, high: float, percentile: Percentile) -> LatencyMs:
     p50, p95, p99 = values_ms
-    names: dict[Percentile, str] = {50: "p50", 95: "p95", 99: "p99"}
-    return LatencyMs.model_validate(
-        {"p50": p50, "p95": p95, "p99": p99, "low": low, "high": high, "interval_of": names[percentile]}
-    )
+    names: dict[Percentile, Literal["p50", "p95", "p99"]] = {50: "p50", 95: "p95", 99: "p99"}
+    return LatencyMs(p50=p50, p95=p95, p99=p99, low=low, high=high, interval_of=names[percentile])
 
 
 def _deployment(

@@ -170,7 +170,7 @@ def configurations(
     return _configurations(plain, model, accelerator, largest_instance)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _configurations(
     scenario: LlmScenario, model: LlmModel, accelerator: Accelerator, largest_instance: int
 ) -> tuple[Configuration, ...]:

@@ -358,6 +358,7 @@ def allowed_tensor_parallel(model: LlmModel, counts: Sequence[int]) -> tuple[int
     return tuple(n for n in counts if not model.heads or model.heads % n == 0)
 
 
+@lru_cache(maxsize=256)
 def weights_of(model: LlmModel, weight_format: WeightFormat) -> WeightBytes:
     """Bytes a parameter of the model in this format, after checking that both its parameters and its KV cache are
     known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from sizing.catalog import Catalog
 from sizing.catalog_rows import LlmModel
@@ -57,6 +58,7 @@ def parameter_count(model: LlmModel) -> int | None:
     return formula_groups(model).total if has_formula(model) else None
 
 
+@lru_cache(maxsize=256)
 def parameter_groups(model: LlmModel) -> ParameterGroups:
     """Parameters by group [count]: by formula where one applies, else split as far as the catalog knows.
 
