@@ -305,6 +305,9 @@ class LlmModel(CatalogRow):
     gated: Text
     note: Text | None = None
     config_provenance: Text
+    config_json: Text | None = (
+        None  # structural fields as a Hugging Face config.json, where the flat ones do not say all
+    )
 
     @property
     def name(self) -> str:
