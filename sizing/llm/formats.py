@@ -1,27 +1,32 @@
-"""Bytes that a parameter takes in each weight format, group scales included, and the units that compute with it."""
+"""Weight formats: which storage each tensor of a model has, what stays in 16 bit, and the units that compute with it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from functools import lru_cache
 
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.errors import InputError
+from sizing.llm.quantization import scheme_of_config
+from sizing.llm.scheme import Scheme
+from sizing.llm.storage import (
+    BF16,
+    FP8_BLOCK,
+    FP8_CHANNEL,
+    FP16,
+    FP32,
+    GGUF_TYPES,
+    INT4_AWQ,
+    INT8_CHANNEL,
+    MXFP4,
+    NVFP4,
+    Storage,
+    grouped_int,
+    mixed,
+)
 from sizing.scenario import WeightFormat
 
 BYTES_16_BIT = 2.0
-FP8_BLOCK_BYTES = 1.0 + 4.0 / (128 * 128)
-"""Bytes a parameter in fp8 with one fp32 scale for each 128 x 128 block. Source: DeepSeek-V3 report, section 3.3
-(2024-12)."""
-INT4_GROUP = 128
-INT4_GROUP_BYTES = 0.5 + (2.0 + 0.5) / INT4_GROUP
-"""Bytes a parameter in int4 with a 16-bit scale and a 4-bit zero point for each 128. Source: AWQ and GPTQ layout
-(2023)."""
-INT4_GROUP_32_BYTES = 0.5 + 2.0 / 32
-"""Bytes a parameter in int4 with a 16-bit scale for each 32, no zero point. Source: compressed-tensors layout
-(2025)."""
-MXFP4_BYTES = 4.25 / 8
-"""Bytes a parameter in 4-bit floats with an 8-bit scale for each 32. Source: OCP Microscaling Formats v1.0
-(2023-09)."""
 
 FP8_MIN_CAPABILITY = 8.0
 """Least NVIDIA compute capability on which engines run fp8 and mxfp4 weights, by unpacking to 16 bit. Source: vLLM
@@ -34,54 +39,91 @@ more."""
 AMD_FP8_ARCHITECTURES = ("CDNA3", "CDNA4")
 
 
-@dataclass(frozen=True)
-class WeightBytes:
-    """Bytes a parameter by kind of tensor: layer matrices, routed experts, and what stays in higher precision."""
-
-    linear: float
-    experts: float
-    unquantised: float
-    words: str
+def _plain(storage: Storage) -> Scheme:
+    return Scheme(storage.words, storage, rest=storage)
 
 
-NATIVE: dict[str, WeightBytes] = {
-    "bf16": WeightBytes(2.0, 2.0, 2.0, "bf16"),
-    "fp16": WeightBytes(2.0, 2.0, 2.0, "fp16"),
-    "fp32": WeightBytes(4.0, 4.0, 4.0, "fp32"),
-    "fp32/bf16": WeightBytes(4.0, 4.0, 4.0, "fp32"),
-    "bf16 (fp8 trained)": WeightBytes(2.0, 2.0, 2.0, "bf16"),
-    "fp8": WeightBytes(1.0, 1.0, BYTES_16_BIT, "fp8"),
-    "fp8 block 128x128": WeightBytes(FP8_BLOCK_BYTES, FP8_BLOCK_BYTES, BYTES_16_BIT, "fp8 in blocks of 128 x 128"),
-    "fp8 + fp4 experts": WeightBytes(FP8_BLOCK_BYTES, MXFP4_BYTES, BYTES_16_BIT, "fp8, experts in 4-bit floats"),
-    "mxfp4 experts + bf16": WeightBytes(2.0, MXFP4_BYTES, BYTES_16_BIT, "bf16, experts in mxfp4 (4.25 bit)"),
-    "int4 experts (compressed-tensors) + bf16": WeightBytes(
-        2.0, INT4_GROUP_32_BYTES, 2.0, "bf16, experts in int4 (4.5 bit)"
-    ),
+def _experts_only(words: str, storage: Storage, linear: Storage = BF16) -> Scheme:
+    return Scheme(words, linear, groups=(("experts", storage),))
+
+
+_INT4_EXPERTS = grouped_int(4, 32, zero_point=False)
+NATIVE: dict[str, Scheme] = {
+    "bf16": _plain(BF16),
+    "fp16": _plain(FP16),
+    "fp32": _plain(FP32),
+    "fp32/bf16": _plain(FP32),
+    "bf16 (fp8 trained)": _plain(BF16),
+    "fp8": Scheme("fp8", FP8_CHANNEL),
+    "fp8 block 128x128": Scheme(FP8_BLOCK.words, FP8_BLOCK),
+    "fp8 + fp4 experts": _experts_only("fp8, experts in 4-bit floats", MXFP4, FP8_BLOCK),
+    "mxfp4 experts + bf16": _experts_only("bf16, experts in mxfp4 (4.25 bit)", MXFP4),
+    "int4 experts (compressed-tensors) + bf16": _experts_only("bf16, experts in int4 (4.5 bit)", _INT4_EXPERTS),
 }
+"""Schemes of the catalog's `native_dtype`. Source: the published checkpoints' quantization_config."""
 
 
-def weight_bytes(model: LlmModel, weight_format: WeightFormat) -> WeightBytes:
-    """Bytes a parameter by kind of tensor [bytes]; embedding, head, norms and routers stay at 16 bit in 8- and 4-bit
-    formats.
+def _gguf(
+    words: str, base: str, *, half: str = "", down: str = "", value: str = "", out: str = "", head: str = "Q6_K"
+) -> Scheme:
+    """A GGUF mix: `base` for most matrices and the embedding, other types for the tensors named.
 
-    fp8 and int8 carry one fp32 scale for each output channel: 4 / hidden bytes a parameter.
+    `half`: type of half of the value and down projections (llama.cpp raises the first and last eighth of the layers and
+    every third between).
+    """
+    types = GGUF_TYPES
+    special: list[tuple[str, Storage]] = [("lm_head", types[head]), ("embed_tokens", types[base])]
+    if half:
+        both = mixed(f"{base} and {half}", ((0.5, types[base]), (0.5, types[half])))
+        special += [("down_proj", both), ("v_proj", both)]
+    special += [(name, types[kind]) for name, kind in (("down_proj", down), ("v_proj", value), ("o_proj", out)) if kind]
+    return Scheme(words, types[base], rest=FP32, names=tuple(special), gguf=True)
 
-    Source: the constants of this module; native formats: `native_dtype` of the catalog row.
+
+GGUF: dict[str, Scheme] = {
+    "gguf_q8_0": _gguf("GGUF Q8_0", "Q8_0", head="Q8_0"),
+    "gguf_q6_k": _gguf("GGUF Q6_K", "Q6_K"),
+    "gguf_q5_k_m": _gguf("GGUF Q5_K_M", "Q5_K", half="Q6_K"),
+    "gguf_q4_k_m": _gguf("GGUF Q4_K_M", "Q4_K", half="Q6_K"),
+    "gguf_q4_0": _gguf("GGUF Q4_0", "Q4_0"),
+    "gguf_iq4_xs": _gguf("GGUF IQ4_XS", "IQ4_XS", value="Q5_K"),
+    "gguf_q3_k_m": _gguf("GGUF Q3_K_M", "Q3_K", down="Q4_K", value="Q4_K", out="Q4_K"),
+    "gguf_q2_k": _gguf("GGUF Q2_K", "Q2_K", down="Q3_K", value="Q4_K", out="Q3_K"),
+}
+"""Mixes of llama.cpp, dense models. Source: its quantisation rules by tensor (2025); real files differ by 1 to 3 %."""
+
+NAMED: dict[str, Scheme] = {
+    "fp32": _plain(FP32),
+    "bf16": _plain(BF16),
+    "fp16": _plain(FP16),
+    "fp8": Scheme("fp8", FP8_CHANNEL),
+    "fp8_block": Scheme(FP8_BLOCK.words, FP8_BLOCK),
+    "int8": Scheme("int8", INT8_CHANNEL),
+    "int4": Scheme(INT4_AWQ.words, INT4_AWQ),
+    "nvfp4": Scheme("nvfp4", NVFP4),
+    "mxfp4": Scheme("mxfp4", MXFP4),
+    **GGUF,
+}
+QUANTISED_16_BIT_REST = "embedding, head, norms, routers and biases stay in 16 bit"
+
+
+@lru_cache(maxsize=256)
+def scheme_of(model: LlmModel, weight_format: WeightFormat) -> Scheme:
+    """How the model's weights are stored in this format.
+
+    Raises InputError when the published format of a model is not known.
 
     >>> from sizing.catalog import load
-    >>> weight_bytes(load().llm_model("llama-2-7b-hf"), "fp16").linear
-    2.0
+    >>> scheme_of(load().llm_model("gpt-oss-120b"), "native").words
+    'bf16, experts in mxfp4 (4.25 bit)'
     """
-    if weight_format == "native":
-        if model.native_dtype not in NATIVE:
-            raise InputError("weight_format", "native", f"a named format: the published one of {model.id} is not known")
-        return NATIVE[model.native_dtype]
-    if weight_format in ("bf16", "fp16", "fp32"):
-        return NATIVE[weight_format]
-    if weight_format == "int4":
-        return WeightBytes(INT4_GROUP_BYTES, INT4_GROUP_BYTES, BYTES_16_BIT, f"int4 in groups of {INT4_GROUP}")
-    each = 1.0 + 4.0 / model.hidden
-    return WeightBytes(each, each, BYTES_16_BIT, weight_format)
+    if weight_format != "native":
+        return NAMED[weight_format]
+    if model.config_json is not None and (stated := json.loads(model.config_json).get("quantization_config")):
+        return scheme_of_config(stated, dtype=model.native_dtype)
+    if model.native_dtype not in NATIVE:
+        raise InputError("weight_format", "native", f"a named format: the published one of {model.id} is not known")
+    return NATIVE[model.native_dtype]
 
 
 def capability(accelerator: Accelerator) -> float | None:
@@ -91,12 +133,10 @@ def capability(accelerator: Accelerator) -> float | None:
     return float(accelerator.compute_capability)
 
 
-def cannot_run(accelerator: Accelerator, weights: WeightBytes) -> str | None:
+def cannot_run(accelerator: Accelerator, weights: Scheme) -> str | None:
     """Why engines do not run weights of this format on a part, or None if they do."""
     has = capability(accelerator)
-    needs_fp8 = min(weights.linear, weights.experts) < BYTES_16_BIT and (
-        "fp8" in weights.words or "fp4" in weights.words
-    )
+    needs_fp8 = "fp8" in weights.words or "fp4" in weights.words
     if needs_fp8 and accelerator.vendor == "AMD" and accelerator.architecture not in AMD_FP8_ARCHITECTURES:
         return f"{weights.words} weights need CDNA3 or newer"
     if has is None:
@@ -108,12 +148,11 @@ def cannot_run(accelerator: Accelerator, weights: WeightBytes) -> str | None:
     return None
 
 
-def compute_peak(accelerator: Accelerator, weights: WeightBytes) -> tuple[float, str] | None:
+def compute_peak(accelerator: Accelerator, weights: Scheme) -> tuple[float, str] | None:
     """Dense peak [operations/s] of the units that multiply these weights, and their format; None if no peak is known.
 
     fp8 and int8 layers run on 8-bit units where the part has them; 4-bit weights, and 8-bit ones elsewhere, are
-    unpacked
-    and run at 16 bit. bf16 runs as fp16 where the part has no bf16 unit, and so do 4-byte weights at tf32.
+    unpacked and run at 16 bit. bf16 runs as fp16 where the part has no bf16 unit, and so do 4-byte weights at tf32.
 
     >>> from sizing.catalog import load
     >>> compute_peak(load().accelerator("t4"), NATIVE["bf16"])
@@ -124,7 +163,7 @@ def compute_peak(accelerator: Accelerator, weights: WeightBytes) -> tuple[float,
         order = ["fp8", *order]
     elif weights.words == "int8":
         order = ["int8", *order]
-    elif weights.linear == 4.0:
+    elif weights.linear is FP32:
         order = ["tf32", "fp32"]
     for unit in order:
         peak = accelerator.peak_flops_per_s(unit)

@@ -1,0 +1,81 @@
+"""A scheme of storage: which of a model's tensors are kept in which format."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sizing.llm.architecture import Group, Tensor
+from sizing.llm.storage import BF16, FP32, Storage
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a checkpoint stores each tensor: linear matrices as `linear`, those of named groups or tensors otherwise, the
+    rest (embeddings, norms, routers, biases, the head) as `rest`, and modules that match `ignored` as `rest` too.
+
+    `gguf` schemes quantise the embedding and the head as well, and keep vectors in fp32.
+    """
+
+    words: str
+    linear: Storage
+    rest: Storage = BF16
+    groups: tuple[tuple[Group, Storage], ...] = ()
+    names: tuple[tuple[str, Storage], ...] = ()
+    ignored: tuple[str, ...] = ()
+    gguf: bool = False
+
+    def of(self, tensor: Tensor, layer: int | None = None) -> Storage:
+        """Storage of a tensor, in one layer or in a layer no rule names."""
+        for name, storage in self.names:
+            if tensor.name.endswith(name) and tensor.columns > 1:
+                return storage
+        if not tensor.linear:
+            return FP32 if self.gguf and tensor.columns == 1 else self.rest
+        if self.ignored and any(map(self.ignores, module_paths(tensor, layer))):
+            return self.rest
+        for group, storage in self.groups:
+            if tensor.group == group:
+                return storage
+        return self.linear
+
+    def ignores(self, path: str) -> bool:
+        """Whether the checkpoint leaves a module as it was: its name is listed, holds a listed name, or matches re:."""
+        for entry in self.ignored:
+            if entry.startswith("re:"):
+                if re.match(entry[3:], path):
+                    return True
+            elif _holds(path, entry):
+                return True
+        return False
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether a rule names single layers, so that layers of one kind may differ."""
+        return any(re.search(r"\d", entry) for entry in self.ignored)
+
+    def bytes_of(self, group: Group) -> float:
+        """Bytes of an element of a large linear matrix of a group."""
+        return self.of(Tensor("weight", group, 4096, 4096, 1, "column", linear=True)).bytes_per_parameter()
+
+
+def _holds(path: str, entry: str) -> bool:
+    """Whether the parts of a dotted entry stand one after another in a dotted path; * stands for anything."""
+    pattern = re.escape(entry.strip(".")).replace(r"\*", ".*")
+    return re.search(rf"(^|\.){pattern}(\.|$)", path) is not None
+
+
+_HOUSES: dict[Group, tuple[str, ...]] = {
+    "attention": ("self_attn", "attn", "self_attention"),
+    "mixer": ("linear_attn", "mixer", "mamba", "self_attn"),
+    "dense_ffn": ("mlp", "feed_forward"),
+    "experts": ("mlp", "feed_forward", "block_sparse_moe", "mixer"),
+    "shared_experts": ("mlp.shared_experts", "mlp.shared_expert", "feed_forward.shared_expert", "mixer.shared_experts"),
+}
+
+
+def module_paths(tensor: Tensor, layer: int | None) -> tuple[str, ...]:
+    """Names that checkpoints of Hugging Face give a tensor's module, for the rules of a quantisation config."""
+    stem = f"model.layers.{'N' if layer is None else layer}"
+    name = tensor.name.removeprefix("shared_expert.")
+    return tuple(f"{stem}.{house}.{name}" for house in _HOUSES.get(tensor.group, ())) or (tensor.name,)
