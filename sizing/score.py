@@ -1,0 +1,72 @@
+"""Score predictions on measured cases: which kinds of cases there are, and the command that scores a file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sizing import catalog as catalogs
+from sizing.catalog import Catalog
+from sizing.errors import InputError
+from sizing.llm.score import MEMORY_COLUMNS, score_memory
+from sizing.score_table import Case, Scored, read_cases, summary, to_csv
+
+MAX_CASES_BYTES = 50_000_000
+SCORED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of cases: the columns its file must have and what scores one case."""
+
+    columns: tuple[str, ...]
+    score: Callable[[Case, Catalog], list[Scored]]
+
+
+KINDS: dict[str, Kind] = {"llm-memory": Kind(MEMORY_COLUMNS, score_memory)}
+"""Kinds of cases by the name the command takes."""
+
+
+def score_text(kind: str, text: str, catalog: Catalog | None = None) -> list[Scored]:
+    """Predictions beside the measurements of a CSV given as text, a row a case and quantity.
+
+    Raises InputError for an unknown kind, a missing column, or a cell that is not what its column holds.
+    """
+    if kind not in KINDS:
+        raise InputError("kind", kind, f"one of {', '.join(KINDS)}")
+    chosen = KINDS[kind]
+    cases = read_cases(text, chosen.columns)
+    against = catalog or catalogs.load()
+    return [row for case in cases for row in chosen.score(case, against)]
+
+
+def run(kind: str, cases: str, out: str | None = None) -> int:
+    """Score a file of cases, print the summary and write the rows as CSV to `out`; returns the exit code 0.
+
+    Raises InputError, as `score_text`, and for files that cannot be read or written.
+    """
+    if kind not in KINDS:
+        raise InputError("kind", kind, f"one of {', '.join(KINDS)}")
+    scored = score_text(kind, _read(cases))
+    print(summary(scored), end="")
+    if out is not None:
+        try:
+            Path(out).write_text(to_csv(scored), encoding="utf-8")
+        except OSError:
+            raise InputError("out", out, "a file that can be written") from None
+        print(f"Rows written to {out}.")
+    return SCORED
+
+
+def _read(path: str) -> str:
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            text = file.read(MAX_CASES_BYTES + 1)
+    except UnicodeDecodeError:
+        raise InputError("cases", path, "a CSV file in UTF-8") from None
+    except (OSError, ValueError):
+        raise InputError("cases", path, "a file that can be read") from None
+    if len(text) > MAX_CASES_BYTES:
+        raise InputError("cases", path, f"a file of at most {MAX_CASES_BYTES:,} characters")
+    return text
