@@ -1,4 +1,4 @@
-"""Command line: plan, link, scenario, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
+"""Command line: plan, link, scenario, inspect, score, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 
 from sizing import catalog as catalogs
 from sizing import link as links
+from sizing import score
 from sizing.catalog import Catalog
 from sizing.catalog_view import CatalogView
 from sizing.errors import InputError
+from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims
 from sizing.llm import parameters
 from sizing.planner import plan_with_remedies
 from sizing.scenario import SCENARIO_TYPES, AnyScenario, scenario_from_yaml, scenario_to_yaml
@@ -84,6 +86,19 @@ def _scenario(arguments: argparse.Namespace) -> int:
     return FOUND
 
 
+def _inspect(arguments: argparse.Namespace) -> int:
+    found = inspect_file(arguments.file, name=Path(arguments.file).name, dims=parse_dims(arguments.dim))
+    if arguments.json:
+        print(json.dumps(found.as_json(), indent=2, allow_nan=False))
+    else:
+        print(inspection_text(found), end="")
+    return FOUND
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    return score.run(arguments.kind, arguments.cases, arguments.out)
+
+
 def _catalog(arguments: argparse.Namespace) -> int:
     catalog = catalogs.load()
     if arguments.action == "show":
@@ -118,6 +133,18 @@ def _parser() -> argparse.ArgumentParser:
     scenario = commands.add_parser("scenario", help="print the scenario of a link as YAML")
     scenario.add_argument("link", help=source)
     scenario.set_defaults(run=_scenario)
+    inspect = commands.add_parser("inspect", help="print the facts of a model file")
+    inspect.add_argument("file", help=READ_HERE)
+    inspect.add_argument(
+        "--dim", action="append", default=[], metavar="NAME=N", help="value of a symbolic dimension, such as batch=8"
+    )
+    inspect.add_argument("--json", action="store_true", help="print all facts as JSON")
+    inspect.set_defaults(run=_inspect)
+    scored = commands.add_parser("score", help="predict measured cases and compare")
+    scored.add_argument("kind", help=f"one of {', '.join(score.KINDS)}")
+    scored.add_argument("cases", help="a CSV file of measured cases")
+    scored.add_argument("--out", help="write a row a case and quantity to this CSV file")
+    scored.set_defaults(run=_score)
     catalog = commands.add_parser("catalog", help="check the catalogs, or show one row or table")
     catalog.add_argument("action", choices=("check", "show"))
     catalog.add_argument("name", nargs="?", default="", help="a table or the id of a row, for show")

@@ -1,0 +1,1 @@
+"""Headers of checkpoint files, read without their data: safetensors and its index, and GGUF."""
