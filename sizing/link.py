@@ -8,6 +8,9 @@ by name and its usual value is used instead; nothing is dropped in silence.
 
 from __future__ import annotations
 
+import binascii
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args, get_origin
@@ -29,6 +32,18 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
+COMPRESSED = frozenset({"custom_config"})
+"""Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json."""
+MAX_COMPRESSED_TEXT = 20_000
+DICTIONARY = (
+    b'"layer_types":["sliding_attention","full_attention","linear_attention"],"quantization_config":{"quant_method":"'
+    b'compressed-tensors","modules_to_not_convert":["lm_head"],"weight_block_size":[128,128]},"torch_dtype":"bfloat16",'
+    b'"model_type":"qwen3_moe","architectures":["LlamaForCausalLM"],"num_hidden_layers":32,"num_attention_heads":32,'
+    b'"num_key_value_heads":8,"max_position_embeddings":131072,"intermediate_size":14336,"hidden_size":4096,'
+    b'"head_dim":128,"vocab_size":128256,"tie_word_embeddings":false,"attention_bias":false,"num_experts_per_tok":8,'
+    b'"moe_intermediate_size":1536,"n_routed_experts":256,"sliding_window":null,"text_config":{"dtype":"bfloat16"'
+)
+"""What such texts have in common; part of schema version 1, so it never changes."""
 DEFAULT_BASE = "http://localhost:8501"
 RESERVED = frozenset({"embed", "embed_options"})
 """Parameters that belong to the dashboard's frame, not to a scenario."""
@@ -62,9 +77,33 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def compressed(text: str) -> str:
+    """Text as letters, digits, - and _ only, compressed.
+
+    >>> decompressed(compressed('{"model_type": "llama"}'))
+    '{"model_type": "llama"}'
+    """
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=DICTIONARY)
+    return urlsafe_b64encode(packer.compress(text.encode()) + packer.flush()).decode().rstrip("=")
+
+
+def decompressed(text: str) -> str | None:
+    """The text behind `compressed`, or None if it is not such a text or longer than 20,000 characters."""
+    try:
+        packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
+        plain = unpacker.decompress(packed, 4 * MAX_COMPRESSED_TEXT)
+        whole = unpacker.eof and not unpacker.unused_data
+        return plain.decode() if whole and len(plain.decode()) <= MAX_COMPRESSED_TEXT else None
+    except (binascii.Error, zlib.error, ValueError):
+        return None
+
+
 def to_params(scenario: AnyView, *, catalog_version: str) -> dict[str, str]:
     """All fields of a scenario as query parameters, with `v` and `catalog` first."""
     fields = {name: _text(getattr(scenario, name)) for name in type(scenario).model_fields}
+    for name in COMPRESSED & set(fields):
+        fields[name] = compressed(fields[name]) if fields[name] else ""
     return {"v": str(SCHEMA_VERSION), "catalog": catalog_version, **fields}
 
 
@@ -76,7 +115,9 @@ def to_query(scenario: AnyView, *, catalog_version: str) -> str:
     query = urlencode(to_params(scenario, catalog_version=catalog_version), safe=",")
     if len(query) > MAX_LINK_CHARACTERS:
         raise InputError(
-            "link", f"{len(query)} characters", f"at most {MAX_LINK_CHARACTERS}: shorten the notes or the lists"
+            "link",
+            f"{len(query)} characters",
+            f"at most {MAX_LINK_CHARACTERS}: shorten the notes, the lists or the pasted config.json",
         )
     return query
 
@@ -157,7 +198,11 @@ def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: li
     values: dict[str, Any] = {}
     for name, text in params.items():
         if name in scenario_type.model_fields:
-            values[name] = _value(scenario_type, name, text)
+            whole = decompressed(text) if name in COMPRESSED and text else text
+            if whole is None:
+                ignored.append(InputError(name, text, "a text as this dashboard compresses it for a link"))
+                continue
+            values[name] = _value(scenario_type, name, whole)
         else:
             ignored.append(InputError(quoted(name).strip("'"), text, "a field that this page has"))
     while True:

@@ -49,11 +49,13 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Named parts [bytes] that sum to `used_bytes`, of `capacity_bytes`."""
+    """Named parts [bytes] that sum to `used_bytes`, of `capacity_bytes`; low to high is the 80 % interval of the sum."""
 
     parts: dict[str, int]
     used_bytes: int
     capacity_bytes: int
+    used_low_bytes: int | None = None
+    used_high_bytes: int | None = None
 
     @property
     def free_bytes(self) -> int:

@@ -23,9 +23,12 @@ RegionGroup = Literal["us", "eu", "apac"]
 PriceBasis = Literal["on_demand", "spot", "committed_1y", "committed_3y"]
 Percentile = Literal[50, 95, 99]
 Provider = Literal["aws", "gcp", "azure", "oci", "lambda", "coreweave", "nebius", "runpod"]
-WeightFormat = Literal["native", "fp32", "bf16", "fp16", "fp8", "int8", "int4"]
-KvFormat = Literal["bf16", "fp16", "fp8"]
-LlmRuntime = Literal["vllm", "sglang", "tensorrt_llm"]
+WeightFormat = Literal[
+    "native", "fp32", "bf16", "fp16", "fp8", "fp8_block", "int8", "int4", "nvfp4", "mxfp4",
+    "gguf_q8_0", "gguf_q6_k", "gguf_q5_k_m", "gguf_q4_k_m", "gguf_q4_0", "gguf_iq4_xs", "gguf_q3_k_m", "gguf_q2_k",
+]  # fmt: skip
+KvFormat = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
+LlmRuntime = Literal["vllm", "sglang", "tensorrt_llm", "llama_cpp"]
 DeepLearningPrecision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
 DeepLearningRuntime = Literal["pytorch_eager", "onnxruntime", "tensorrt"]
 Attention = Literal["fused", "math"]
@@ -100,7 +103,18 @@ class LlmScenario(ScenarioBase):
     """A large language model under load."""
 
     kind: Literal["llm"] = "llm"
-    model: CatalogId = Field("llama-3.1-8b", description="Catalog id of the language model.")
+    model: CatalogId = Field(
+        "llama-3.1-8b", description="Catalog id of the language model; custom with a config.json of your own."
+    )
+    custom_config: str | None = Field(
+        None, max_length=20_000, description="config.json of a model of your own (Hugging Face), as text."
+    )
+    checkpoint_bytes: int | None = Field(
+        None,
+        ge=1,
+        le=10**14,
+        description="Bytes of the weights as a checkpoint's header states them; empty means computed from the shape.",
+    )
     weight_format: WeightFormat = Field("native", description="Format of the weights; native is the published one.")
     kv_format: KvFormat = Field("bf16", description="Format of the KV cache.")
     requests_per_s: float | None = Field(
@@ -121,10 +135,19 @@ class LlmScenario(ScenarioBase):
     pipeline_parallel: int | None = Field(
         None, ge=1, le=64, description="Groups that share the layers in sequence; empty means search."
     )
+    attention_data_parallel: int = Field(
+        1, ge=1, le=128, description="Copies of the attention layers, each with its own requests and KV cache."
+    )
+    expert_parallel: bool = Field(False, description="Whole experts on each accelerator instead of slices of all.")
     max_accelerators_per_replica: int = Field(
-        16, ge=1, le=128, description="Largest tensor x pipeline product searched."
+        16, ge=1, le=128, description="Largest product of the degrees of parallelism searched."
     )
     runtime: LlmRuntime = Field("vllm", description="Serving engine.")
+    engine_version: str | None = Field(
+        None,
+        pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$",
+        description="Version of the engine, such as 0.18; empty means the newest known here.",
+    )
     batch: int | None = Field(
         None, ge=1, le=4096, description="Most sequences decoded together in a replica; empty means search."
     )
@@ -132,6 +155,17 @@ class LlmScenario(ScenarioBase):
         0.9, ge=0.1, le=0.99, description="Share of accelerator memory the engine may use."
     )
     max_batched_tokens: int = Field(8192, ge=128, le=1_000_000, description="Token budget of one engine step.")
+    max_sequences: int | None = Field(
+        None, ge=1, le=65_536, description="Most sequences the engine sets room aside for; empty means its default."
+    )
+    prefix_cache_tokens: int = Field(
+        0, ge=0, le=1_000_000_000, description="Tokens of shared prefixes kept in the KV cache of a replica."
+    )
+    lora_adapters: int = Field(0, ge=0, le=1000, description="LoRA adapters kept on the accelerator beside the base.")
+    lora_rank: int = Field(16, ge=1, le=512, description="Rank of the adapters.")
+    draft_model: CatalogId | None = Field(
+        None, description="Catalog id of a draft model for speculative decoding; mtp means the model's own block."
+    )
 
 
 class DeepLearningScenario(ScenarioBase):

@@ -51,6 +51,9 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
             strategies[name] = st.one_of(st.none(), number) if "None" in annotation else number
         else:
             strategies[name] = st.text(string.ascii_letters, min_size=1, max_size=20)
+    if "engine_version" in strategies:
+        strategies["engine_version"] = st.one_of(st.none(), st.sampled_from(["0.18", "1.2.0", "4921"]))
+        strategies["custom_config"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
     if "max_batched_tokens" in strategies:
         strategies["max_batched_tokens"] = st.integers(128, 100_000)
     if "spare_replicas" in strategies:
@@ -167,3 +170,21 @@ def test_too_much_for_a_link_is_said_not_cut() -> None:
 def test_scenarios_do_not_change_once_made() -> None:
     with pytest.raises(ValidationError):
         LlmScenario().prompt_tokens = 5  # type: ignore[misc]
+
+
+def test_a_pasted_config_travels_compressed_and_a_spoiled_one_is_named() -> None:
+    config = '{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32}'
+    scenario = LlmScenario(model="custom", custom_config=config)
+    query = links.to_query(scenario, catalog_version=VERSION)
+    packed = dict(parse_qsl(query, keep_blank_values=True))["custom_config"]
+    assert len(packed) < len(config)
+    assert links.from_query(query).scenario == scenario
+    spoiled = links.from_query(query.replace(packed, packed[:-4] + "!!"))
+    assert spoiled.scenario.custom_config is None
+    assert "custom_config" in " ".join(spoiled.messages)
+
+
+def test_a_compressed_text_cannot_unpack_to_more_than_a_scenario_holds() -> None:
+    assert links.decompressed(links.compressed("a" * links.MAX_COMPRESSED_TEXT)) is not None
+    assert links.decompressed(links.compressed("a" * (links.MAX_COMPRESSED_TEXT + 1))) is None
+    assert links.decompressed(links.compressed("a" * 10_000_000)) is None

@@ -9,8 +9,12 @@ from math import ceil
 
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.errors import InputError
-from sizing.llm.formats import ENGINE_MIN_CAPABILITY, cannot_run, capability, compute_peak
-from sizing.llm.memory import RankMemory, max_concurrent_sequences, rank_memory, weights_of
+from sizing.llm.architecture import MTP
+from sizing.llm.formats import ENGINE_MIN_CAPABILITY, GGUF, cannot_run, capability, compute_peak, scheme_of
+from sizing.llm.memory import ReplicaMemory, replica_memory
+from sizing.llm.models import OWN_BLOCK
+from sizing.llm.rows import architecture_of
+from sizing.llm.sharding import Split, not_divided
 from sizing.llm.speed import Work, model_work, work_of
 from sizing.scenario import LlmScenario
 
@@ -19,11 +23,12 @@ PIPELINE_PARALLEL = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 MOST_MACHINES_PER_REPLICA = 4
 """Machines over which one replica may be spread, as a pipeline (count): a rule of this search; more are not common in
 practice."""
-RUNTIME_WORDS = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt_llm": "TensorRT-LLM"}
+RUNTIME_WORDS = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt_llm": "TensorRT-LLM", "llama_cpp": "llama.cpp"}
 RUNTIME_VENDORS: dict[str, tuple[str, ...]] = {
     "vllm": ("NVIDIA", "AMD", "Intel", "Google"),
     "sglang": ("NVIDIA", "AMD"),
     "tensorrt_llm": ("NVIDIA",),
+    "llama_cpp": ("NVIDIA", "AMD", "Intel", "Apple"),
 }
 """Vendors whose parts an engine serves on, without ports kept by others. Source: the engines' installation notes
 (2025)."""
@@ -33,6 +38,11 @@ IRRELEVANT_TO_A_REPLICA = (
     "slo_percentile", "batch",
 )  # fmt: skip
 """Fields of a scenario that neither memory nor the speed of one replica depends on."""
+LLAMA_CPP_FORMATS = ("native", "fp32", "bf16", "fp16", *GGUF)
+"""Weight formats that llama.cpp reads, as GGUF files. Source: its quantisation types (2025)."""
+KV_MIN_CAPABILITY: dict[str, float] = {"fp8": 8.0, "int8": 7.5, "fp4": 10.0}
+"""Least NVIDIA compute capability for a quantised KV cache. Source: attention kernels of vLLM and TensorRT-LLM (2025);
+fp4 needs Blackwell."""
 PORTED_VENDORS = ("Intel", "Google")
 """Vendors on whose parts vLLM runs through a port with its own kernels, which nothing here was compared with."""
 
@@ -43,49 +53,66 @@ class Configuration:
     for."""
 
     accelerator: Accelerator
-    tensor_parallel: int
-    pipeline_parallel: int
-    rank: RankMemory
+    split: Split
+    memory: ReplicaMemory
     max_sequences: int
     work: Work
-
-    @property
-    def accelerators(self) -> int:
-        """Accelerators of a replica (count): tensor x pipeline parallel."""
-        return self.tensor_parallel * self.pipeline_parallel
+    accelerators: int  # of a replica
 
 
 def placeable(item: Configuration, accelerators_per_instance: int) -> bool:
     """Whether machines of this size can hold a replica: each layer within one machine, the pipeline over four at
     most."""
     machines = ceil(item.accelerators / accelerators_per_instance)
-    return item.tensor_parallel <= accelerators_per_instance and machines <= MOST_MACHINES_PER_REPLICA
+    return item.split.width <= accelerators_per_instance and machines <= MOST_MACHINES_PER_REPLICA
 
 
-def legal_tensor_parallel(model: LlmModel, degree: int) -> bool:
-    """Whether engines split the model so: the degree divides the heads, and KV heads divide it or are divided by it.
-
-    Source: vLLM and Megatron-LM checks (2025).
-    """
-    if not model.heads:
-        return True
-    kv_heads = model.kv_heads or model.heads
-    splits_kv = model.kv_lora_rank is not None or kv_heads % degree == 0 or degree % kv_heads == 0
-    return model.heads % degree == 0 and splits_kv
+def refusal(scenario: LlmScenario, model: LlmModel, split: Split) -> str | None:
+    """Why the engine does not split the model so, or None: heads, widths and quantisation groups must divide."""
+    if scenario.runtime == "llama_cpp" and split.width > 1:
+        return "llama.cpp gives whole layers to each accelerator: only pipeline parallel above 1"
+    return not_divided(model, scenario.weight_format, split)
 
 
 def check_parallelism(scenario: LlmScenario, model: LlmModel) -> None:
-    """Raises InputError for a tensor- or pipeline-parallel degree that the model or the replica's size does not
-    allow."""
+    """Raises InputError for a degree of parallelism that the model, the engine or the replica's size does not allow."""
     tp, pp, most = scenario.tensor_parallel, scenario.pipeline_parallel, scenario.max_accelerators_per_replica
-    if tp is not None and (tp > most or not legal_tensor_parallel(model, tp)):
-        allowed = [str(n) for n in range(1, most + 1) if legal_tensor_parallel(model, n)]
-        heads = f"({model.heads} heads, {model.kv_heads} KV heads, at most {most} accelerators a replica)"
-        raise InputError("tensor_parallel", tp, f"one of {', '.join(allowed)} {heads}")
-    if pp is not None and pp > model.layers:
-        raise InputError("pipeline_parallel", pp, f"a whole number from 1 to {model.layers}, the layers of {model.id}")
-    if pp is not None and pp * (tp or 1) > most:
-        raise InputError("pipeline_parallel", pp, f"at most {most // (tp or 1)}, for {most} accelerators a replica")
+    data, layers = scenario.attention_data_parallel, architecture_of(model).layers
+    if scenario.expert_parallel and not architecture_of(model).experts:
+        raise InputError("expert_parallel", True, f"False, as {model.id} has no experts")
+    if data > most:
+        raise InputError("attention_data_parallel", data, f"at most {most}, the accelerators of a replica")
+    if tp is not None and (tp * data > most or refusal(scenario, model, split_of(scenario, tp, 1))):
+        allowed = [n for n in range(1, most // data + 1) if refusal(scenario, model, split_of(scenario, n, 1)) is None]
+        why = refusal(scenario, model, split_of(scenario, tp, 1)) or f"at most {most} accelerators a replica"
+        words = f"one of {', '.join(map(str, allowed))}" if allowed else "none with these formats"
+        raise InputError("tensor_parallel", tp, f"{words} ({why})")
+    if pp is not None and pp > layers:
+        raise InputError("pipeline_parallel", pp, f"a whole number from 1 to {layers}, the layers of {model.id}")
+    if pp is not None and pp * (tp or 1) * data > most:
+        raise InputError(
+            "pipeline_parallel", pp, f"at most {most // ((tp or 1) * data)}, for {most} accelerators a replica"
+        )
+
+
+def check_formats(scenario: LlmScenario, model: LlmModel) -> None:
+    """Raises InputError for a weight format that the engine does not read, or a draft that the model cannot have."""
+    if scenario.runtime == "llama_cpp" and scenario.weight_format not in LLAMA_CPP_FORMATS:
+        raise InputError(
+            "weight_format", scenario.weight_format, f"one of {', '.join(LLAMA_CPP_FORMATS)} with llama.cpp"
+        )
+    if scenario.runtime != "llama_cpp" and scenario.weight_format in GGUF:
+        words = f"a format other than GGUF with {RUNTIME_WORDS[scenario.runtime]}; GGUF files are for llama.cpp"
+        raise InputError("weight_format", scenario.weight_format, words)
+    if scenario.draft_model == OWN_BLOCK and not any(part.name == MTP for part in architecture_of(model).extras):
+        raise InputError(
+            "draft_model", OWN_BLOCK, f"empty or a catalog id: {model.id} has no block of its own known here"
+        )
+
+
+def split_of(scenario: LlmScenario, tp: int, pp: int) -> Split:
+    """How a replica of the scenario is spread at these degrees."""
+    return Split(tp, pp, scenario.attention_data_parallel, scenario.expert_parallel)
 
 
 def check_context(scenario: LlmScenario, model: LlmModel) -> None:
@@ -109,7 +136,10 @@ def unsupported(scenario: LlmScenario, model: LlmModel, accelerator: Accelerator
     has = capability(accelerator)
     if has is not None and has < ENGINE_MIN_CAPABILITY:
         return f"{engine} needs compute capability {ENGINE_MIN_CAPABILITY:g}; {accelerator.name} has {has:g}"
-    weights = weights_of(model, scenario.weight_format)
+    weights = scheme_of(model, scenario.weight_format)
+    needed = KV_MIN_CAPABILITY.get(scenario.kv_format)
+    if has is not None and needed is not None and has < needed:
+        return f"a KV cache in {scenario.kv_format} needs compute capability {needed:g}; {accelerator.name} has {has:g}"
     refused = cannot_run(accelerator, weights)
     if refused is not None:
         return refused
@@ -120,46 +150,52 @@ def unsupported(scenario: LlmScenario, model: LlmModel, accelerator: Accelerator
 
 def degrees(scenario: LlmScenario, model: LlmModel, largest_instance: int) -> list[tuple[int, int]]:
     """Tensor and pipeline degrees to try on machines of so many accelerators, smallest replicas first."""
-    most = scenario.max_accelerators_per_replica
+    most, data = scenario.max_accelerators_per_replica, scenario.attention_data_parallel
+    layers = architecture_of(model).layers
     tensor = (scenario.tensor_parallel,) if scenario.tensor_parallel else TENSOR_PARALLEL
     pipeline = (scenario.pipeline_parallel,) if scenario.pipeline_parallel else PIPELINE_PARALLEL
-    pairs = [
-        (tp, pp)
+    legal = [
+        tp
         for tp in tensor
-        for pp in pipeline
-        if tp * pp <= most and tp <= largest_instance and pp <= model.layers and legal_tensor_parallel(model, tp)
+        if tp * data <= min(most, largest_instance) and refusal(scenario, model, split_of(scenario, tp, 1)) is None
     ]
+    pairs = [(tp, pp) for tp in legal for pp in pipeline if tp * data * pp <= most and pp <= layers]
     return sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1]))
 
 
-def rank_of(scenario: LlmScenario, model: LlmModel, capacity_bytes: int, tp: int, pp: int) -> RankMemory:
-    """Memory of one accelerator before any sequence, under the scenario's formats, engine and token budget."""
-    return rank_memory(
+def memory_of(
+    scenario: LlmScenario, model: LlmModel, accelerator: Accelerator, split: Split, draft: LlmModel | None = None
+) -> ReplicaMemory:
+    """Memory of a replica under the scenario's formats, engine, budgets and what is served beside the model."""
+    return replica_memory(
         model,
+        accelerator,
         weight_format=scenario.weight_format,
-        runtime=scenario.runtime,
-        tensor_parallel=tp,
-        pipeline_parallel=pp,
-        max_batched_tokens=scenario.max_batched_tokens,
-        capacity_bytes=capacity_bytes,
-    )
-
-
-def sequences_held(
-    scenario: LlmScenario, rank: RankMemory, capacity_bytes: int, context_tokens: int | None = None
-) -> int:
-    """Requests of the scenario's full length held at once by one replica [count]."""
-    return max_concurrent_sequences(
-        rank,
-        capacity_bytes=capacity_bytes,
-        gpu_memory_utilization=scenario.gpu_memory_utilization,
-        context_tokens=context_tokens or scenario.prompt_tokens + scenario.output_tokens,
         kv_format=scenario.kv_format,
+        split=split,
+        runtime=scenario.runtime,
+        engine_version=scenario.engine_version,
+        gpu_memory_utilization=scenario.gpu_memory_utilization,
+        max_batched_tokens=scenario.max_batched_tokens,
+        max_sequences=scenario.max_sequences,
+        context_tokens=_length_limit(scenario.prompt_tokens + scenario.output_tokens),
+        adapters=scenario.lora_adapters,
+        adapter_rank=scenario.lora_rank,
+        draft=draft,
+        with_mtp=scenario.draft_model == OWN_BLOCK,
+        prefix_tokens=scenario.prefix_cache_tokens,
+        checkpoint_bytes=scenario.checkpoint_bytes,
     )
+
+
+def _length_limit(context_tokens: int) -> int:
+    """Longest request the engine is set up for [tokens]: the next power of two, so that a moved control finds memory
+    kept that does not depend on the exact length."""
+    return 1 << (context_tokens - 1).bit_length()
 
 
 def configurations(
-    scenario: LlmScenario, model: LlmModel, accelerator: Accelerator, largest_instance: int
+    scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, accelerator: Accelerator, largest_instance: int
 ) -> tuple[Configuration, ...]:
     """Configurations of a replica on one accelerator, those that memory does not hold included (max_sequences 0).
 
@@ -167,34 +203,34 @@ def configurations(
     """
     defaults = LlmScenario.model_fields
     plain = scenario.model_copy(update={name: defaults[name].default for name in IRRELEVANT_TO_A_REPLICA})
-    return _configurations(plain, model, accelerator, largest_instance)
+    return _configurations(plain, model, draft, accelerator, largest_instance)
 
 
 @lru_cache(maxsize=128)
 def _configurations(
-    scenario: LlmScenario, model: LlmModel, accelerator: Accelerator, largest_instance: int
+    scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, accelerator: Accelerator, largest_instance: int
 ) -> tuple[Configuration, ...]:
     found = []
+    context = scenario.prompt_tokens + scenario.output_tokens
     for tp, pp in degrees(scenario, model, largest_instance):
+        split = split_of(scenario, tp, pp)
         part = model_work(
             model,
             weight_format=scenario.weight_format,
             kv_format=scenario.kv_format,
-            tensor_parallel=tp,
+            split=Split(tp, 1, split.attention_data, split.expert_parallel),
             prompt_tokens=scenario.prompt_tokens,
             output_tokens=scenario.output_tokens,
         )
-        rank = rank_of(scenario, model, accelerator.capacity_bytes, tp, pp)
+        memory = memory_of(scenario, model, accelerator, split, draft)
         work = work_of(
             model,
             accelerator,
             part,
             weight_format=scenario.weight_format,
-            tensor_parallel=tp,
-            pipeline_parallel=pp,
+            split=split,
             prompt_tokens=scenario.prompt_tokens,
             max_batched_tokens=scenario.max_batched_tokens,
         )
-        held = sequences_held(scenario, rank, accelerator.capacity_bytes)
-        found.append(Configuration(accelerator, tp, pp, rank, held, work))
+        found.append(Configuration(accelerator, split, memory, memory.held(context), work, split.accelerators))
     return tuple(found)

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sizing.catalog import Catalog
-from sizing.catalog_rows import Accelerator, LlmModel
+from sizing.catalog_rows import Accelerator
 from sizing.errors import InputError
-from sizing.llm.candidates import legal_tensor_parallel, rank_of, sequences_held
+from sizing.llm.answers import best_split
+from sizing.llm.candidates import memory_of, split_of
 from sizing.llm.constants import rates
-from sizing.llm.memory import RankMemory, max_context_tokens, memory_parts
+from sizing.llm.memory import ReplicaMemory
+from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import MAX_SEARCH_BATCH, batch_grid
 from sizing.llm.serving import open_loop, uniform_tpot_ms
+from sizing.llm.sharding import Split
 from sizing.llm.speed import Work, decode, model_work, prefill, select, stack, work_of
 from sizing.plan import Deployment, Memory
 from sizing.scenario import LlmScenario
@@ -60,11 +63,11 @@ class MemoryByCount:
     """Memory of one accelerator when so many share a copy of the model; `max_sequences` 0: it does not hold."""
 
     accelerators: int
-    tensor_parallel: int
-    pipeline_parallel: int
+    split: Split
     memory: Memory
     usable_bytes: int
     max_sequences: int
+    max_sequences_interval: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,16 @@ class HoldingLimits:
     longest_context_tokens: dict[int, int]
 
 
-def _work(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tuple[Work, RankMemory, Accelerator]:
-    model, part, degree = catalog.llm_model(scenario.model), _accelerator(catalog, deployment), deployment.parallelism
+def _work(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tuple[Work, ReplicaMemory]:
+    model, part, degree = model_of(scenario, catalog), _accelerator(catalog, deployment), deployment.parallelism
     if degree is None:
         raise InputError("deployment", deployment.instance, "a deployment of a language model")
+    split = split_of(scenario, degree.tp, degree.pp)
     shape = model_work(
         model,
         weight_format=scenario.weight_format,
         kv_format=scenario.kv_format,
-        tensor_parallel=degree.tp,
+        split=split_of(scenario, degree.tp, 1),
         prompt_tokens=scenario.prompt_tokens,
         output_tokens=scenario.output_tokens,
     )
@@ -93,12 +97,11 @@ def _work(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tu
         part,
         shape,
         weight_format=scenario.weight_format,
-        tensor_parallel=degree.tp,
-        pipeline_parallel=degree.pp,
+        split=split,
         prompt_tokens=scenario.prompt_tokens,
         max_batched_tokens=scenario.max_batched_tokens,
     )
-    return stack([work]), rank_of(scenario, model, part.capacity_bytes, degree.tp, degree.pp), part
+    return stack([work]), memory_of(scenario, model, part, split, draft_of(scenario, catalog))
 
 
 def _accelerator(catalog: Catalog, deployment: Deployment) -> Accelerator:
@@ -107,8 +110,8 @@ def _accelerator(catalog: Catalog, deployment: Deployment) -> Accelerator:
 
 def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> BatchCurve:
     """Latency [ms] and throughput of one replica of the deployment by batch size, up to what memory holds."""
-    work, rank, part = _work(scenario, catalog, deployment)
-    held = sequences_held(scenario, rank, part.capacity_bytes)
+    work, memory = _work(scenario, catalog, deployment)
+    held = memory.held(scenario.prompt_tokens + scenario.output_tokens)
     chosen = deployment.batch or 1
     grid = batch_grid(min(held, max(MAX_SEARCH_BATCH, chosen)))
     batch = np.union1d(grid, [chosen]).astype(np.intp)
@@ -141,7 +144,7 @@ def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment)
 
 def load_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> LoadCurve:
     """Percentiles [ms] of the deployment by the rate it is asked for, requests arriving at random."""
-    work, _, _ = _work(scenario, catalog, deployment)
+    work, _ = _work(scenario, catalog, deployment)
     replicas = deployment.replicas - scenario.spare_replicas
     capacity = float(deployment.extra["replica_capacity_requests_per_s"] or 0.0)
     per_replica = np.array(LOADS) * capacity
@@ -156,33 +159,22 @@ def load_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) 
     return LoadCurve(requests_per_s=per_replica * replicas, ttft_ms=done.ttft_ms, tpot_ms=done.tpot_ms)
 
 
-def _split(model: LlmModel, count: int) -> tuple[int, int]:
-    """Tensor and pipeline degrees of a count: the largest tensor degree that engines allow, the rest as a pipeline."""
-    tensor = max(n for n in range(1, count + 1) if count % n == 0 and legal_tensor_parallel(model, n))
-    return tensor, count // tensor
-
-
 def memory_parts_by_count(
     scenario: LlmScenario, catalog: Catalog, accelerator: str, counts: Sequence[int] = (1, 2, 4, 8)
 ) -> tuple[MemoryByCount, ...]:
     """Parts [bytes] of one accelerator when 1, 2, 4, ... share a copy, filled with the requests that fit (at least
     one is shown)."""
-    model, part = catalog.llm_model(scenario.model), catalog.accelerator(accelerator)
+    model, part, draft = model_of(scenario, catalog), catalog.accelerator(accelerator), draft_of(scenario, catalog)
     context = scenario.prompt_tokens + scenario.output_tokens
     found = []
     for count in counts:
-        tp, pp = _split(model, count)
-        rank = rank_of(scenario, model, part.capacity_bytes, tp, pp)
-        held = sequences_held(scenario, rank, part.capacity_bytes)
-        memory = memory_parts(
-            rank,
-            sequences=max(1, min(held, scenario.batch or MAX_SEARCH_BATCH)),
-            context_tokens=context,
-            kv_format=scenario.kv_format,
-            capacity_bytes=part.capacity_bytes,
-        )
-        usable = int(part.capacity_bytes * scenario.gpu_memory_utilization)
-        found.append(MemoryByCount(count, tp, pp, memory, usable, held))
+        split = best_split(scenario, model, count)
+        if split is None:
+            continue
+        memory = memory_of(scenario, model, part, split, draft)
+        held = memory.held(context)
+        shown = memory.parts(sequences=max(1, min(held, scenario.batch or MAX_SEARCH_BATCH)), context_tokens=context)
+        found.append(MemoryByCount(count, split, shown, memory.usable_bytes, held, memory.held_interval(context)))
     return tuple(found)
 
 
@@ -198,28 +190,19 @@ def holding_limits(
 
     Contexts beyond the model's own are left out.
     """
-    model, part = catalog.llm_model(scenario.model), catalog.accelerator(accelerator)
+    model, part, draft = model_of(scenario, catalog), catalog.accelerator(accelerator), draft_of(scenario, catalog)
     longest = model.context_length or max(contexts)
     found = []
     for count in counts:
-        rank = rank_of(scenario, model, part.capacity_bytes, *_split(model, count))
+        split = best_split(scenario, model, count)
+        if split is None:
+            continue
+        memory = memory_of(scenario, model, part, split, draft)
         found.append(
             HoldingLimits(
                 accelerators=count,
-                largest_batch={
-                    c: sequences_held(scenario, rank, part.capacity_bytes, c) for c in contexts if c <= longest
-                },
-                longest_context_tokens={
-                    b: max_context_tokens(
-                        rank,
-                        capacity_bytes=part.capacity_bytes,
-                        gpu_memory_utilization=scenario.gpu_memory_utilization,
-                        sequences=b,
-                        kv_format=scenario.kv_format,
-                        longest=longest,
-                    )
-                    for b in batches
-                },
+                largest_batch={c: memory.held(c) for c in contexts if c <= longest},
+                longest_context_tokens={b: memory.longest_context_tokens(b, longest) for b in batches},
             )
         )
     return tuple(found)

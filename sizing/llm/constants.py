@@ -103,6 +103,7 @@ STEP_US: dict[str, tuple[float, float, float]] = {
     "vllm": (2000.0, 3500.0, 1000.0),
     "sglang": (1500.0, 3000.0, 700.0),
     "tensorrt_llm": (1000.0, 2000.0, 500.0),
+    "llama_cpp": (1500.0, 4000.0, 500.0),
 }
 """Scheduling of one engine step [us]: value, slow, fast. Source: as `CONSTANTS`, engines of 2025 to 2026."""
 

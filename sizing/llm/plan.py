@@ -10,10 +10,13 @@ from sizing import fleet
 from sizing.catalog import Catalog
 from sizing.catalog_rows import LlmModel
 from sizing.cost import cost_of
-from sizing.llm.candidates import PORTED_VENDORS, RUNTIME_WORDS, check_context, check_parallelism
+from sizing.llm.candidates import PORTED_VENDORS, RUNTIME_WORDS, check_context, check_formats, check_parallelism
 from sizing.llm.constants import AMD_CAVEAT, CHECKED
-from sizing.llm.memory import CHECKED_MEMORY, STATE_BYTES, kv_caveat, memory_parts, weights_of
-from sizing.llm.parameters import has_formula
+from sizing.llm.engines.runtime_memory import CHECKED_MEMORY
+from sizing.llm.formats import scheme_of
+from sizing.llm.kv import CONV_BYTES, STATE_BYTES
+from sizing.llm.models import draft_of, model_of
+from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice, Floats, search
 from sizing.llm.working import model_steps, working
 from sizing.plan import (
@@ -50,12 +53,14 @@ def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
     >>> found.recommended is not None and found.search.candidates == len(found.ranked) + len(found.rejected)
     True
     """
-    model = catalog.llm_model(scenario.model)
-    weights_of(model, scenario.weight_format)
+    model, draft = model_of(scenario, catalog), draft_of(scenario, catalog)
+    architecture_of(model)
+    check_formats(scenario, model)
+    scheme_of(model, scenario.weight_format)
     check_context(scenario, model)
     check_parallelism(scenario, model)
     offers, dropped = fleet.offers(scenario, catalog, category="gpu")
-    found = search(scenario, model, offers)
+    found = search(scenario, model, offers, draft)
     deployments: list[Deployment] = []
     choices: dict[str, Choice] = {}
     rejected = [*dropped, *found.rejected]
@@ -123,17 +128,11 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
     demanded = scenario.requests_per_s if scenario.requests_per_s is not None else served
     capacity = max(demanded, choice.allowed_per_s * choice.replicas)
     tokens = scenario.output_tokens
-    memory = memory_parts(
-        item.rank,
-        sequences=choice.batch,
-        context_tokens=scenario.prompt_tokens + tokens,
-        kv_format=scenario.kv_format,
-        capacity_bytes=part.capacity_bytes,
-    )
+    context = scenario.prompt_tokens + tokens
+    memory = item.memory.parts(sequences=choice.batch, context_tokens=context)
+    fewest, most = item.memory.held_interval(context)
     prompt_rate = float(demanded * scenario.prompt_tokens)
-    budget = item.rank.kv_budget_bytes(
-        capacity_bytes=part.capacity_bytes, gpu_memory_utilization=scenario.gpu_memory_utilization
-    )
+    budget = item.memory.budget_bytes(item.memory.binding_stage(context))
     return Deployment(
         instance=instance.id,
         instance_type=instance.instance_type,
@@ -147,9 +146,14 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
         vcpus_per_instance=instance.vcpus,
         replicas=choice.replicas + scenario.spare_replicas,
         instances=choice.instances,
-        parallelism=Parallelism(tp=item.tensor_parallel, pp=item.pipeline_parallel),
+        parallelism=Parallelism(
+            tp=item.split.tensor,
+            pp=item.split.pipeline,
+            ep=item.split.width if item.split.expert_parallel else 1,
+            attention_dp=item.split.attention_data,
+        ),
         runtime=scenario.runtime,
-        weight_format=weights_of(model, scenario.weight_format).words,
+        weight_format=scheme_of(model, scenario.weight_format).words,
         kv_format=scenario.kv_format,
         batch=choice.batch,
         memory_per_accelerator=memory,
@@ -172,8 +176,11 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
         warnings=_warnings(scenario, choice),
         extra={
             "max_sequences": item.max_sequences,
+            "max_sequences_low": fewest,
+            "max_sequences_high": most,
             "kv_budget_bytes": budget,
-            "kv_tokens_capacity": item.max_sequences * (scenario.prompt_tokens + tokens),
+            "kv_tokens_capacity": item.memory.kv_tokens(),
+            "utilization_needed": item.memory.needed_utilization(choice.batch, context),
             "batch_in_flight": float(choice.centre.in_flight[choice.index]),
             "replica_capacity_requests_per_s": choice.replica_capacity_per_s,
             "prefill_tokens_per_s": prompt_rate,
@@ -221,15 +228,17 @@ def _warnings(scenario: LlmScenario, choice: Choice) -> tuple[str, ...]:
 
 
 def _caveats(scenario: LlmScenario, model: LlmModel) -> tuple[str, ...]:
+    shape = architecture_of(model)
     said = [f"Speed is a roofline with stated efficiencies, not yet calibrated: {CHECKED}.", CHECKED_MEMORY]
-    if not has_formula(model):
-        said.append("The parameter count is the catalog's; no formula here covers this architecture.")
-    if model.state_elems_per_seq is not None:
-        said.append(f"State of linear layers is counted at {STATE_BYTES} bytes an element (fp32).")
-    if (missing := kv_caveat(model)) is not None:
-        said.append(missing)
-    if model.moe_layers:
-        said.append("Experts are shared by tensor parallel; expert parallel is not searched.")
+    said += shape.caveats
+    if any(kind.cache.state_elements for kind in shape.kinds):
+        said.append(
+            f"State of linear layers is counted at {STATE_BYTES} bytes an element (fp32), its convolution at {CONV_BYTES}."
+        )
+    if scenario.runtime == "llama_cpp":
+        said.append("The speed of llama.cpp was compared with nothing here: its constants are those of vLLM.")
+    if scenario.attention_data_parallel > 1 or scenario.expert_parallel:
+        said.append("Traffic between experts is counted as if it were an all-reduce.")
     said.append("Prompts and replies are taken at their mean length; longer ones wait longer.")
     return tuple(said)
 
@@ -249,7 +258,7 @@ def traffic_words(scenario: LlmScenario) -> str:
 
 def _headline(scenario: LlmScenario, model: LlmModel, best: Deployment | None, rejected: Sequence[Rejection]) -> str:
     """One sentence: what it needs, what it costs and how fast it answers; or what binds, and by how much."""
-    subject = f"{model.name} in {weights_of(model, scenario.weight_format).words} at {traffic_words(scenario)}"
+    subject = f"{model.name} in {scheme_of(model, scenario.weight_format).words} at {traffic_words(scenario)}"
     if best is None:
         name = _binding_of(rejected)
         example = nearest_miss(rejected, name)

@@ -81,7 +81,7 @@ def batch_grid(most: int) -> Ints:
     return np.array([b for b in steps if b <= most] or [1], dtype=np.intp)
 
 
-def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer]) -> Found:
+def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer], draft: LlmModel | None = None) -> Found:
     """Best configuration of each offered kind of instance, or the reason why it has none."""
     rejected: list[Rejection] = []
     largest: dict[str, int] = {}
@@ -99,11 +99,13 @@ def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer]) -> F
         usable.append(offer)
         largest[part.id] = max(largest.get(part.id, 0), offer.instance.accelerator_count)
     parts = {offer.accelerator.id: offer.accelerator for offer in usable if offer.accelerator is not None}
-    by_part = {id: configurations(scenario, model, part, largest[id]) for id, part in parts.items()}
+    by_part = {id: configurations(scenario, model, draft, part, largest[id]) for id, part in parts.items()}
     fitting = [c for items in by_part.values() for c in items if c.max_sequences > 0]
     evaluated = sum(len(items) for items in by_part.values())
     if not fitting:
-        rejected += [memory_rejection(scenario, model, o, by_part[o.instance.accelerator_id or ""]) for o in usable]
+        rejected += [
+            memory_rejection(scenario, model, draft, o, by_part[o.instance.accelerator_id or ""]) for o in usable
+        ]
         return Found((), tuple(rejected), evaluated)
     centre = rates(scenario.runtime)[0]
     group, failures, points = _with_batch(scenario, fitting, centre)
@@ -114,7 +116,9 @@ def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer]) -> F
     for offer in usable:
         rows = _eligible(offer, group, rows_of.get(offer.instance.accelerator_id or "", []))
         if not rows:
-            rejected.append(memory_rejection(scenario, model, offer, by_part[offer.instance.accelerator_id or ""]))
+            rejected.append(
+                memory_rejection(scenario, model, draft, offer, by_part[offer.instance.accelerator_id or ""])
+            )
             continue
         good = [row for row in rows if failures[row] is None]
         if not good:
@@ -160,7 +164,7 @@ def _size(scenario: LlmScenario, offer: Offer, item: Configuration, replicas: in
         accelerators_per_replica=item.accelerators,
         accelerators_per_instance=offer.instance.accelerator_count or 1,
     )
-    return machines, item.pipeline_parallel, replicas * item.accelerators, item.accelerators
+    return machines, item.split.pipeline, replicas * item.accelerators, item.accelerators
 
 
 def _fewest_machines(scenario: LlmScenario, offer: Offer, group: Group, rows: list[int]) -> list[int]:

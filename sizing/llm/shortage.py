@@ -10,10 +10,11 @@ from sizing.fleet import Offer, rejection
 from sizing.llm.candidates import (
     MOST_MACHINES_PER_REPLICA,
     Configuration,
+    check_formats,
     degrees,
+    memory_of,
     placeable,
-    rank_of,
-    sequences_held,
+    split_of,
     unsupported,
 )
 from sizing.plan import Rejection
@@ -23,7 +24,9 @@ from sizing.units import format_bytes
 LARGER_REPLICAS = (32, 64, 128)
 
 
-def memory_rejection(scenario: LlmScenario, model: LlmModel, offer: Offer, items: Sequence[Configuration]) -> Rejection:
+def memory_rejection(
+    scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, offer: Offer, items: Sequence[Configuration]
+) -> Rejection:
     """Rejection of a machine on which no configuration holds even one request, with what is missing in bytes."""
     count = offer.instance.accelerator_count or 1
     tried = [c for c in items if placeable(c, count)]
@@ -37,48 +40,50 @@ def memory_rejection(scenario: LlmScenario, model: LlmModel, offer: Offer, items
             offer.instance, constraint="parallelism", because=because, remedy="leave the degrees of parallelism open"
         )
     best = min(tried, key=lambda c: need_bytes(scenario, c))
-    need, usable = need_bytes(scenario, best), int(part.capacity_bytes * scenario.gpu_memory_utilization)
+    need, usable = need_bytes(scenario, best), best.memory.usable_bytes
     because = (
         f"one request needs {format_bytes(need)} on each of {best.accelerators} x {part.name}, "
         f"{format_bytes(need - usable)} more than the {format_bytes(usable)} it may use"
     )
-    remedy = _remedy(scenario, model, offer)
+    remedy = _remedy(scenario, model, draft, offer)
     return rejection(offer.instance, constraint="memory", because=because, remedy=remedy, miss_ratio=need / usable)
 
 
 def need_bytes(scenario: LlmScenario, item: Configuration) -> int:
     """Bytes that one accelerator needs for one request: weights + activations + runtime + one sequence of KV cache."""
-    sequence = item.rank.kv.bytes_per_sequence(
-        context_tokens=scenario.prompt_tokens + scenario.output_tokens, kv_format=scenario.kv_format
-    )
-    return item.rank.weights_bytes + item.rank.activation_bytes + item.rank.runtime_bytes + sequence
+    return item.memory.need_bytes(1, scenario.prompt_tokens + scenario.output_tokens)
 
 
-def _remedy(scenario: LlmScenario, model: LlmModel, offer: Offer) -> str | None:
+def _remedy(scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, offer: Offer) -> str | None:
     """The first of these that holds a request: fp8 weights, int4 weights, a larger replica."""
-    for name in ("fp8", "int4"):
-        if name != scenario.weight_format and _holds(scenario.model_copy(update={"weight_format": name}), model, offer):
+    smaller = ("gguf_q8_0", "gguf_q4_k_m") if scenario.runtime == "llama_cpp" else ("fp8", "int4")
+    for name in smaller:
+        changed = scenario.model_copy(update={"weight_format": name, "checkpoint_bytes": None})
+        if name != scenario.weight_format and _holds(changed, model, draft, offer):
             return f"store the weights in {name}"
     for most in LARGER_REPLICAS:
         if most > scenario.max_accelerators_per_replica:
             larger = scenario.model_copy(update={"max_accelerators_per_replica": most})
-            if (used := _holds(larger, model, offer)) is not None:
+            if (used := _holds(larger, model, draft, offer)) is not None:
                 return f"allow {used} accelerators a replica"
     return None
 
 
-def _holds(scenario: LlmScenario, model: LlmModel, offer: Offer) -> int | None:
+def _holds(scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, offer: Offer) -> int | None:
     """Accelerators of the smallest replica that holds one request on this kind of instance, or None."""
     part = offer.accelerator
     try:
+        check_formats(scenario, model)
         if part is None or unsupported(scenario, model, part) is not None:
             return None
     except InputError:
         return None
     count = offer.instance.accelerator_count or 1
     for tp, pp in degrees(scenario, model, count):
-        if tp * pp > count * MOST_MACHINES_PER_REPLICA:
+        split = split_of(scenario, tp, pp)
+        if split.accelerators > count * MOST_MACHINES_PER_REPLICA:
             continue
-        if sequences_held(scenario, rank_of(scenario, model, part.capacity_bytes, tp, pp), part.capacity_bytes) > 0:
-            return tp * pp
+        held = memory_of(scenario, model, part, split, draft).held(scenario.prompt_tokens + scenario.output_tokens)
+        if held > 0:
+            return split.accelerators
     return None

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.errors import InputError
+from sizing.llm.architecture import Architecture
 from sizing.llm.constants import Rates
-from sizing.llm.formats import BYTES_16_BIT, compute_peak, weight_bytes
-from sizing.llm.memory import kv_layout
-from sizing.llm.parameters import active_matmul_parameters, parameter_groups
+from sizing.llm.formats import BYTES_16_BIT, compute_peak, scheme_of
+from sizing.llm.kv import kv_by_stage
+from sizing.llm.parameters import active_matmul_parameters
+from sizing.llm.rows import architecture_of
+from sizing.llm.sharding import Split, step_bytes
 from sizing.scenario import KvFormat, WeightFormat
 from sizing.units import GB, MS_PER_S
 
@@ -99,7 +102,7 @@ def model_work(
     *,
     weight_format: WeightFormat,
     kv_format: KvFormat,
-    tensor_parallel: int,
+    split: Split,
     prompt_tokens: int,
     output_tokens: int,
 ) -> ModelWork:
@@ -110,42 +113,43 @@ def model_work(
 
     Source: Pope et al. 2022, section 2 (cost model of decoding).
     """
-    groups = parameter_groups(model)
-    each = weight_bytes(model, weight_format)
-    tp = tensor_parallel
-    matrices = (
-        groups.attention + groups.dense_ffn + groups.shared_experts + groups.other
-    ) / tp + groups.attention_replicated
-    head = (groups.head or model.vocab * model.hidden) / tp
+    ranks, shape = split.width, architecture_of(model)
+    dense, experts = step_bytes(model, weight_format, split)
     context = prompt_tokens + output_tokens // 2
-    cache = kv_layout(model, tensor_parallel=tp, pipeline_parallel=1).bytes_per_sequence(
-        context_tokens=max(context, 1), kv_format=kv_format
-    )
+    cache = kv_by_stage(model, split)[0].bytes_per_sequence(context_tokens=max(context, 1), kv_format=kv_format)
     active, head_active = active_matmul_parameters(model)
     return ModelWork(
-        dense_weight_bytes=matrices * each.linear + (head + groups.router + groups.norms) * each.unquantised,
-        expert_weight_bytes=groups.experts / tp * each.experts,
+        dense_weight_bytes=dense,
+        expert_weight_bytes=experts,
         expert_share=(model.experts_per_token or 0) / model.experts if model.experts else 0.0,
-        kv_bytes_per_sequence=float(cache),
-        decode_flops_per_token=OPERATIONS_PER_PARAMETER * (active + head_active) / tp,
-        prefill_flops=OPERATIONS_PER_PARAMETER * (active * prompt_tokens + head_active) / tp,
-        prefill_attention_flops=_attention_flops(model, prompt_tokens, causal_mean=True) * prompt_tokens / tp,
-        decode_attention_flops=_attention_flops(model, context, causal_mean=False) / tp,
+        kv_bytes_per_sequence=cache / split.attention_data,
+        decode_flops_per_token=OPERATIONS_PER_PARAMETER * (active + head_active) / ranks,
+        prefill_flops=OPERATIONS_PER_PARAMETER * (active * prompt_tokens + head_active) / ranks,
+        prefill_attention_flops=_attention_flops(shape, prompt_tokens, causal_mean=True) * prompt_tokens / ranks,
+        decode_attention_flops=_attention_flops(shape, context, causal_mean=False) / ranks,
     )
 
 
-def _attention_flops(model: LlmModel, context_tokens: int, *, causal_mean: bool) -> float:
+def _attention_flops(shape: Architecture, context_tokens: int, *, causal_mean: bool) -> float:
     """Operations of one query token against its context over all layers; the mean over a causal prompt is half the
-    context."""
-    heads = model.heads or 0
-    if model.kv_lora_rank is not None and not causal_mean:
-        width = 2 * model.kv_lora_rank + (model.qk_rope_head_dim or 0)  # decoding attends in the latent space
-    else:
-        width = (model.head_dim or 0) + (model.v_head_dim or model.head_dim or 0)
-    share = 0.5 if causal_mean else 1.0
-    seen = model.n_full_attn_layers * context_tokens * share
-    seen += model.n_sliding_layers * min(context_tokens * share, float(model.sliding_window or context_tokens))
-    return 2.0 * heads * width * seen
+    context. Latent attention decodes in the latent space and expands it for a prompt."""
+    share, total = (0.5 if causal_mean else 1.0), 0.0
+    for kind, count in zip(shape.kinds, shape.counts, strict=True):
+        cache, seen = kind.cache, context_tokens * share
+        sizes = {t.name: t for t in kind.tensors if t.group == "attention"}
+        if cache.kind not in ("kv", "window", "chunk", "latent", "compressed") or "o_proj" not in sizes:
+            continue
+        if cache.window:
+            seen = min(seen, float(cache.window)) + (seen / cache.stride if cache.kind == "compressed" else 0.0)
+        if cache.kind == "latent" and causal_mean:
+            query = sizes.get("q_b_proj") or sizes["q_proj"]
+            width = float(query.rows + sizes["o_proj"].columns)
+        elif cache.kind in ("latent", "compressed"):
+            width = 2.0 * shape.heads * cache.key_width
+        else:
+            width = sizes["o_proj"].columns / cache.value_width * (cache.key_width + cache.value_width)
+        total += count * width * seen
+    return 2.0 * total
 
 
 def work_of(
@@ -154,17 +158,16 @@ def work_of(
     part: ModelWork,
     *,
     weight_format: WeightFormat,
-    tensor_parallel: int,
-    pipeline_parallel: int,
+    split: Split,
     prompt_tokens: int,
     max_batched_tokens: int,
 ) -> Work:
     """Work of one candidate: the model's part and the peaks of the accelerator."""
-    peak = compute_peak(accelerator, weight_bytes(model, weight_format))
+    peak = compute_peak(accelerator, scheme_of(model, weight_format))
     half = accelerator.bf16_tflops or accelerator.fp16_tflops
     if peak is None or half is None:
         raise InputError("accelerators", accelerator.id, "an accelerator whose peak rate in this format is known")
-    is_pcie = accelerator.scaleup_domain_accelerators < tensor_parallel
+    is_pcie = accelerator.scaleup_domain_accelerators < split.width
     link = accelerator.pcie_gb_per_s if is_pcie else accelerator.interconnect_gb_per_s
     return Work(
         dense_weight_bytes=part.dense_weight_bytes,
@@ -177,8 +180,8 @@ def work_of(
         decode_attention_flops=part.decode_attention_flops,
         layers=model.layers,
         expert_layers=model.moe_layers,
-        tensor_parallel=tensor_parallel,
-        pipeline_parallel=pipeline_parallel,
+        tensor_parallel=split.width,
+        pipeline_parallel=split.pipeline,
         prompt_tokens=prompt_tokens,
         prompt_chunks=ceil(prompt_tokens / max_batched_tokens),
         hidden_bytes=model.hidden * BYTES_16_BIT,

@@ -7,10 +7,12 @@ import numpy as np
 from sizing.catalog_rows import LlmModel
 from sizing.llm.candidates import RUNTIME_WORDS
 from sizing.llm.constants import CHECKED, rates
-from sizing.llm.formats import compute_peak
-from sizing.llm.memory import KV_BYTES, kv_bytes_per_token, weights_bytes_per_rank, weights_of
-from sizing.llm.parameters import active_matmul_parameters, has_formula, parameter_groups
+from sizing.llm.formats import compute_peak, scheme_of
+from sizing.llm.kv import KV_BITS, kv_bytes_per_token
+from sizing.llm.parameters import active_matmul_parameters
+from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice
+from sizing.llm.sharding import weights_bytes_per_rank
 from sizing.llm.speed import decode, prefill, select, stack
 from sizing.plan import Deployment, Step
 from sizing.scenario import LlmScenario
@@ -21,37 +23,39 @@ STATED = f"sizing/llm/constants.py: {CHECKED}"
 
 def model_steps(scenario: LlmScenario, model: LlmModel) -> tuple[Step, ...]:
     """What can be computed from the model alone: parameters, weights and KV cache."""
-    groups = parameter_groups(model)
-    weights = weights_of(model, scenario.weight_format)
+    shape, scheme = architecture_of(model), scheme_of(model, scenario.weight_format)
     total = weights_bytes_per_rank(model, weight_format=scenario.weight_format)
-    parts = " + ".join(f"{name} {count:,}" for name, count in groups.named().items() if count)
-    formula = "embedding + layers x (attention + feed-forward + norms) + final norm + head"
-    per_token = kv_bytes_per_token(model, scenario.kv_format)
-    elements = per_token // KV_BYTES[scenario.kv_format]
+    parts = " + ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in shape.by_group().items() if count)
+    per_token, bits = kv_bytes_per_token(model, scenario.kv_format), KV_BITS[scenario.kv_format]
+    stored = ", ".join(
+        f"{scheme.bytes_of(group):.4g} in {group.replace('_', ' ')}"
+        for group, count in shape.by_group().items()
+        if count and group in ("attention", "mixer", "dense_ffn", "experts", "shared_experts")
+    )
     return (
         Step(
             quantity="Parameters",
-            formula=formula if has_formula(model) else "from the catalog, no formula",
+            formula="sum over tensors of rows x columns: embedding + layers + final norm + head",
             with_numbers=parts,
-            value=groups.total,
+            value=shape.parameters,
             unit="parameters",
             source=model.source,
             trust=model.trust,
         ),
         Step(
             quantity="Weights of one copy",
-            formula="parameters of each group x bytes a parameter",
-            with_numbers=f"{groups.total:,} parameters, {weights.words}: {weights.linear:.4g} bytes in layers, "
-            f"{weights.experts:.4g} in experts, {weights.unquantised:.4g} in embedding, head and norms",
+            formula="sum over tensors of parameters x bytes of the tensor's format, scales included",
+            with_numbers=f"{shape.parameters:,} parameters in {scheme.words}: bytes a parameter {stored}; "
+            f"{scheme.rest.bits / 8:g} in norms and what the format leaves alone",
             value=total,
             unit="bytes",
-            source="sizing/llm/formats.py",
+            source="formats in sizing/llm/storage.py",
             trust=model.trust,
         ),
         Step(
             quantity="KV cache of one token",
             formula="KV elements a token over all layers x bytes an element",
-            with_numbers=f"{elements:,} x {KV_BYTES[scenario.kv_format]}",
+            with_numbers=f"{per_token * 8 / bits:,.0f} x {bits / 8:g}",
             value=per_token,
             unit="bytes",
             source=model.source,
@@ -72,17 +76,25 @@ def working(scenario: LlmScenario, model: LlmModel, choice: Choice, best: Deploy
 
 def _memory_steps(scenario: LlmScenario, choice: Choice) -> tuple[Step, ...]:
     item, part = choice.configuration, choice.configuration.accelerator
-    rank, context = item.rank, scenario.prompt_tokens + scenario.output_tokens
-    each = rank.kv.bytes_per_sequence(context_tokens=context, kv_format=scenario.kv_format)
-    share = scenario.gpu_memory_utilization
-    budget = rank.kv_budget_bytes(capacity_bytes=part.capacity_bytes, gpu_memory_utilization=share)
-    window = min(context, rank.kv.sliding_window)
+    memory, context = item.memory, scenario.prompt_tokens + scenario.output_tokens
+    stage = memory.binding_stage(context)
+    each = stage.sequence_bytes(context, scenario.kv_format)
+    budget = memory.budget_bytes(stage)
+    kv, split = stage.kv, item.split
+    spread = f"tp {split.tensor}, pp {split.pipeline}, attention data parallel {split.attention_data}"
+    kept = [f"{kv.full_elements_per_token:,} x {context:,}"] if kv.full_elements_per_token else []
+    kept += [f"{width:,} x {min(context, window):,}" for window, width in kv.windows]
+    kept += [f"{width:,} x {context:,} / {stride}" for stride, width in kv.compressed]
+    beside = [f" + {kv.index_bytes_per_token:,} x {context:,} index keys"] if kv.index_bytes_per_token else []
+    beside += [f" + {format_bytes(kv.state_bytes)} state"] if kv.state_bytes else []
     return (
         Step(
             quantity="Weights on one accelerator",
-            formula="sharded matrices / tp + replicated tensors, layers of the heaviest stage",
-            with_numbers=f"tp {item.tensor_parallel}, pp {item.pipeline_parallel}",
-            value=rank.weights_bytes,
+            formula="even share of the stage + what is copied to several ranks or padded, + extra parts",
+            with_numbers=f"{spread}: {format_bytes(stage.weights.share_bytes)} + "
+            f"{format_bytes(stage.weights.copied_bytes)}"
+            + "".join(f" + {format_bytes(size)} {name.replace('_', ' ')}" for name, size in stage.extras),
+            value=stage.fixed_bytes,
             unit="bytes",
             source="Megatron-LM (2019), section 3; vLLM layers (2025)",
             trust="derived",
@@ -90,9 +102,7 @@ def _memory_steps(scenario: LlmScenario, choice: Choice) -> tuple[Step, ...]:
         Step(
             quantity="KV cache of one request on one accelerator",
             formula="(full x context + sliding x min(context, window)) x bytes, in blocks of 16 tokens, + state",
-            with_numbers=f"({rank.kv.full_elements_per_token:,} x {context:,} + "
-            f"{rank.kv.sliding_elements_per_token:,} x {window:,}) "
-            f"x {KV_BYTES[scenario.kv_format]} + {rank.kv.state_elements:,} x 4",
+            with_numbers=f"({' + '.join(kept) or '0'}) x {KV_BITS[scenario.kv_format] / 8:g}{''.join(beside)}",
             value=each,
             unit="bytes",
             source="layer kinds of the catalog row",
@@ -100,9 +110,10 @@ def _memory_steps(scenario: LlmScenario, choice: Choice) -> tuple[Step, ...]:
         ),
         Step(
             quantity="KV budget of one accelerator",
-            formula="utilization x capacity - weights - activations - runtime",
-            with_numbers=f"{share:g} x {format_bytes(part.capacity_bytes)} - {format_bytes(rank.weights_bytes)} - "
-            f"{format_bytes(rank.activation_bytes)} - {format_bytes(rank.runtime_bytes)}",
+            formula="utilization x memory the engine sees - weights - runtime (activations, logits, context, ...)",
+            with_numbers=f"{scenario.gpu_memory_utilization:g} x {format_bytes(memory.total_bytes)} - "
+            f"{format_bytes(stage.fixed_bytes)} - {format_bytes(memory.runtime.total_bytes)} "
+            f"(80 % interval {format_bytes(memory.runtime.low_bytes)} to {format_bytes(memory.runtime.high_bytes)})",
             value=budget,
             unit="bytes",
             source=f"the memory rule of vLLM; {part.capacity_basis}",
@@ -111,7 +122,8 @@ def _memory_steps(scenario: LlmScenario, choice: Choice) -> tuple[Step, ...]:
         Step(
             quantity="Requests held at once",
             formula="KV budget / KV cache of one request",
-            with_numbers=f"{format_bytes(budget)} / {format_bytes(each)}" if each else "no KV cache",
+            with_numbers=(f"{format_bytes(budget)} / {format_bytes(each)}" if each else "no KV cache")
+            + (f" x {split.attention_data} copies of attention" if split.attention_data > 1 else ""),
             value=item.max_sequences,
             unit="requests",
             source="the two lines above",
@@ -126,8 +138,7 @@ def _speed_steps(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tupl
     work = select(stack([item.work]), np.array([0]))
     step = decode(work, np.array([[float(choice.batch)]]), centre)
     prompt = prefill(work, centre)
-    weights = weights_of(model, scenario.weight_format)
-    peak = compute_peak(part, weights)
+    peak = compute_peak(part, scheme_of(model, scenario.weight_format))
     unit = f"{peak[0] / 1e12:g} TFLOPS dense {peak[1]}" if peak else "unknown"
     active, _ = active_matmul_parameters(model)
     memory, compute = float(step.memory_ms[0, 0]), float(step.compute_ms[0, 0])
@@ -152,7 +163,7 @@ def _speed_steps(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tupl
             quantity="Prompt alone",
             formula="max(products / (e_p x peak) + attention, weights / (e_m x bandwidth)) + collectives + overhead",
             with_numbers=f"2 x {active:,.4g} parameters x {scenario.prompt_tokens:,} tokens + head of one token, "
-            f"/ tp {item.tensor_parallel}, at e_p {centre.matmul_prefill:g} of {unit}; of it {occupied:.3g} ms of the replica's time",
+            f"/ tp {item.split.tensor}, at e_p {centre.matmul_prefill:g} of {unit}; of it {occupied:.3g} ms of the replica's time",
             value=alone,
             unit="ms",
             source=STATED,

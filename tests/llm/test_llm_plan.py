@@ -36,10 +36,14 @@ def check_contract(found: Plan, scenario: LlmScenario) -> None:
         memory, shape = d.memory_per_accelerator, d.parallelism
         assert memory is not None
         assert shape is not None
+        assert sum(memory.parts.values()) == memory.used_bytes
+        seen = memory.capacity_bytes - memory.parts.get("driver", 0)
+        assert memory.used_bytes - memory.parts.get("driver", 0) <= seen * scenario.gpu_memory_utilization
         assert (
-            sum(memory.parts.values()) == memory.used_bytes <= memory.capacity_bytes * scenario.gpu_memory_utilization
+            d.accelerators_per_replica
+            == shape.tp * shape.pp * shape.attention_dp
+            <= scenario.max_accelerators_per_replica
         )
-        assert d.accelerators_per_replica == shape.tp * shape.pp <= scenario.max_accelerators_per_replica
         assert d.utilization <= scenario.utilization_cap + 1e-9
         assert d.throughput.requests_per_s.capacity >= d.throughput.requests_per_s.demanded > 0
         assert all(v.met and v.low_ms <= v.predicted_ms <= v.high_ms for v in d.verdicts)
@@ -180,8 +184,17 @@ def test_rejections_name_what_runs_where() -> None:
     ("fields", "field"),
     [
         ({"model": "llama-9"}, "model"),
-        ({"model": "deepseek-v4-pro"}, "model"),
-        ({"model": "kimi-k3"}, "model"),
+        ({"model": "custom"}, "custom_config"),
+        ({"custom_config": "{}"}, "model"),
+        ({"model": "custom", "custom_config": "[]"}, "config.json"),
+        ({"model": "custom", "custom_config": '{"model_type": "none-such"}'}, "model_type"),
+        ({"draft_model": "none-such"}, "draft_model"),
+        ({"draft_model": "mtp"}, "draft_model"),
+        ({"expert_parallel": True}, "expert_parallel"),
+        ({"attention_data_parallel": 64}, "attention_data_parallel"),
+        ({"runtime": "llama_cpp", "weight_format": "fp8"}, "weight_format"),
+        ({"weight_format": "gguf_q4_k_m"}, "weight_format"),
+        ({"model": "qwen3-235b-a22b", "weight_format": "fp8_block", "tensor_parallel": 8}, "tensor_parallel"),
         ({"tensor_parallel": 3}, "tensor_parallel"),
         ({"pipeline_parallel": 33, "max_accelerators_per_replica": 64}, "pipeline_parallel"),
         ({"model": "gpt2"}, "prompt_tokens"),

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sizing.catalog import load
 from sizing.llm.constants import CONSTANTS, rates
-from sizing.llm.formats import compute_peak, weight_bytes
+from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.serving import capacity_per_s, closed_batch, closed_loop, open_loop
+from sizing.llm.sharding import Split
 from sizing.llm.speed import Work, decode, model_work, prefill, select, stack, work_of
 
 CATALOG = load()
@@ -31,15 +32,14 @@ def work(
 ) -> Work:
     row, accelerator = CATALOG.llm_model(model), CATALOG.accelerator(part).model_copy(update=changes)
     shape = model_work(
-        row, weight_format=weights, kv_format="bf16", tensor_parallel=tp, prompt_tokens=prompt, output_tokens=output
+        row, weight_format=weights, kv_format="bf16", split=Split(tp), prompt_tokens=prompt, output_tokens=output
     )
     one = work_of(
         row,
         accelerator,
         shape,
         weight_format=weights,
-        tensor_parallel=tp,
-        pipeline_parallel=pp,
+        split=Split(tp, pp),
         prompt_tokens=prompt,
         max_batched_tokens=8192,
     )
@@ -102,8 +102,8 @@ def test_experts_read_grow_with_batch() -> None:
 
 
 def test_eight_bit_weights_compute_where_units_exist() -> None:
-    fp8 = weight_bytes(CATALOG.llm_model("llama-3.1-8b"), "fp8")
-    int4 = weight_bytes(CATALOG.llm_model("llama-3.1-8b"), "int4")
+    fp8 = scheme_of(CATALOG.llm_model("llama-3.1-8b"), "fp8")
+    int4 = scheme_of(CATALOG.llm_model("llama-3.1-8b"), "int4")
     h100, a100 = CATALOG.accelerator("h100-sxm-80gb"), CATALOG.accelerator("a100-sxm-80gb")
     assert compute_peak(h100, fp8) == (1979e12, "fp8")
     assert compute_peak(a100, fp8) == (312e12, "bf16")
