@@ -1,25 +1,30 @@
-"""Large language models: accelerators, replicas, latency and cost for a model under load."""
+"""Large language models: accelerators, memory, replicas, latency and cost for a model under load."""
 
 import streamlit as st
 
-from sizing.llm import batch_curve, holding_limits, memory_parts_by_count
+from sizing.catalog_rows import LlmModel
+from sizing.llm import batch_curve
+from sizing.llm.models import CUSTOM, OWN_BLOCK, parsed
 from sizing.plan import Plan
-from sizing.units import format_bytes, format_ms
-from ui.charts import Curve, MemoryBar, memory_chart, trade_off_chart
+from sizing.units import format_ms
+from ui import memory
+from ui.charts import Curve, trade_off_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
-from ui.pages import beside, chart, cost_of_candidates, sizing_page
-from ui.results import facts, table
-from ui.state import PageState
-
-COUNTS = (1, 2, 4, 8)
+from ui.memory_map import draw_map, map_of
+from ui.own_model import forget_checkpoint, own_model
+from ui.pages import chart, cost_of_candidates, sizing_page
+from ui.state import PageState, widget_key
 
 
 def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
-    catalog, scenario = inputs.state.catalog, inputs.scenario
-    models = {m.id: m.hf_id.split("/")[-1] for m in catalog.llm_models.values()}
-    inputs.choice("model", models, names=lambda i: models.get(i, i))
-    inputs.choice("weight_format")
+    catalog = inputs.state.catalog
+    own = st.session_state.get(widget_key("llm", "custom_config"))
+    models = {m.id: m.name for m in catalog.llm_models.values()}
+    if own is not None:
+        models[CUSTOM] = f"your own: {parsed(own).model.hf_id}"
+    inputs.choice("model", models, names=lambda i: models.get(i, i), on_change=forget_checkpoint)
+    inputs.choice("weight_format", on_change=forget_checkpoint)
     inputs.traffic()
     left, right = st.columns(2, gap="small")
     with left:
@@ -28,29 +33,78 @@ def controls(inputs: Inputs) -> None:
     with right:
         inputs.number("output_tokens", step=50)
         inputs.number("tpot_target_ms", step=5.0, placeholder="no limit")
+    own_model(inputs)
+    _engine(inputs)
+    chosen = inputs.values["model"]
+    _spread(inputs, parsed(own).model if chosen == CUSTOM and own else catalog.llm_models.get(chosen))
+    hardware_and_price(inputs, category="gpu")
+    title_and_notes(inputs)
+
+
+def _engine(inputs: Inputs) -> None:
+    scenario = inputs.scenario
     shown = {
         "kv_format": f"{scenario.kv_format} KV",
-        "runtime": words(scenario.runtime),
+        "runtime": f"{words(scenario.runtime)} {scenario.engine_version or ''}".strip(),
         "slo_percentile": f"p{scenario.slo_percentile}",
         "utilization_cap": f"cap {scenario.utilization_cap:.0%}",
-        "tensor_parallel": f"tp {scenario.tensor_parallel or 'searched'}",
         "batch": f"batch {scenario.batch or 'searched'}",
     }
-    with inputs.advanced("Engine and limits", shown):
+
+    def draw() -> None:
         inputs.choice("kv_format")
         inputs.choice("runtime")
+        inputs.text("engine_version", placeholder="newest known")
         inputs.choice("slo_percentile")
         inputs.number("utilization_cap", step=0.05)
-        inputs.number("tensor_parallel", placeholder="searched")
-        inputs.number("pipeline_parallel", placeholder="searched")
-        inputs.number("max_accelerators_per_replica")
         inputs.number("batch", placeholder="searched")
         inputs.number("gpu_memory_utilization", step=0.01)
         inputs.number("max_batched_tokens", step=1024)
+        inputs.number("max_sequences", placeholder="engine's default")
         inputs.number("think_time_s")
         inputs.number("spare_replicas")
-    hardware_and_price(inputs, category="gpu")
-    title_and_notes(inputs)
+
+    inputs.section("Engine and limits", shown, draw)
+
+
+def _spread(inputs: Inputs, model: LlmModel | None) -> None:
+    scenario = inputs.scenario
+    data, adapters, draft = scenario.attention_data_parallel, scenario.lora_adapters, scenario.draft_model
+    shown = {
+        "tensor_parallel": f"tp {scenario.tensor_parallel or 'searched'}",
+        "pipeline_parallel": f"pp {scenario.pipeline_parallel or 'searched'}",
+        "attention_data_parallel": f"attention dp {data}" if data > 1 else "",
+        "expert_parallel": "expert parallel" if scenario.expert_parallel else "",
+        "max_accelerators_per_replica": f"at most {scenario.max_accelerators_per_replica}",
+        "lora_adapters": f"{adapters} adapters" if adapters else "no adapters",
+        "draft_model": f"draft {draft}" if draft else "no draft model",
+        "prefix_cache_tokens": f"{scenario.prefix_cache_tokens:,} prefix tokens"
+        if scenario.prefix_cache_tokens
+        else "",
+    }
+
+    def draw() -> None:
+        inputs.number("tensor_parallel", placeholder="searched")
+        inputs.number("pipeline_parallel", placeholder="searched")
+        inputs.number("attention_data_parallel")
+        inputs.flag("expert_parallel")
+        inputs.number("max_accelerators_per_replica")
+        inputs.number("lora_adapters")
+        inputs.number("lora_rank", step=8)
+        drafts = _drafts(inputs, model)
+        inputs.choice("draft_model", drafts, names=lambda i: drafts.get(i, words(i)), placeholder="none")
+        inputs.number("prefix_cache_tokens", step=1000)
+
+    inputs.section("Parallelism and what is served beside it", shown, draw)
+
+
+def _drafts(inputs: Inputs, model: LlmModel | None) -> dict[str, str]:
+    """Models that can draft for this one: of its vocabulary, and smaller."""
+    found = {OWN_BLOCK: words(OWN_BLOCK)}
+    for row in inputs.state.catalog.llm_models.values():
+        if model is not None and row.vocab == model.vocab and (row.params_total or 0) < (model.params_total or 0):
+            found[row.id] = row.name
+    return found
 
 
 def first_chart(state: PageState, plan: Plan) -> None:
@@ -86,62 +140,37 @@ def first_chart(state: PageState, plan: Plan) -> None:
 
 
 def more(state: PageState, plan: Plan) -> None:
-    best = plan.recommended
-    if best is None or best.accelerator is None or best.parallelism is None:
+    """The parts of memory by count, also when no deployment meets the scenario, and what the candidates cost."""
+    scenario, catalog, best = state.scenario, state.catalog, plan.recommended
+    at = memory.hardware_of(scenario, catalog, plan)
+    if at is None:
         return
-    scenario, catalog = state.scenario, state.catalog
-    chosen = best.parallelism.tp * best.parallelism.pp
-    counts = tuple(sorted({*COUNTS, chosen}))
-    left, right = beside()
-    with left:
-        bars = []
-        for at in memory_parts_by_count(scenario, catalog, best.accelerator, counts):
-            held = f"holds {at.max_sequences:,}" if at.max_sequences else "does not fit"
-            label = f"{at.accelerators} × (tp {at.tensor_parallel}, pp {at.pipeline_parallel}): {held}"
-            bars.append(MemoryBar(label, at.memory.parts, at.memory.capacity_bytes, chosen=at.accelerators == chosen))
-        chart(
-            memory_chart(bars, per="accelerator"),
-            key="memory",
-            title=f"Memory per {best.accelerator_name} when so many share one copy",
-            alt="Memory parts per accelerator in GiB against its capacity for one, two, four and eight accelerators",
-        )
-    with right:
-        cost_of_candidates(plan)
-    _held(state, best.accelerator, best.accelerator_name or "", counts)
-    memory = best.memory_per_accelerator
-    if memory is not None:
-        facts(
-            [
-                ("Used per accelerator", f"{format_bytes(memory.used_bytes)} of {format_bytes(memory.capacity_bytes)}"),
-                ("KV cache of one replica", f"{int(best.extra['kv_tokens_capacity'] or 0):,} tokens"),
-                ("Most requests at once, one replica", f"{int(best.extra['max_sequences'] or 0):,}"),
-                ("Requests in flight, one replica", f"{float(best.extra['batch_in_flight'] or 0):,.3g}"),
-            ]
-        )
+    counts = memory.by_count(scenario, catalog, at)
+    if best is not None:
+        left, right = st.columns([1.6, 1], gap="medium")
+        with left:
+            memory.draw_parts_chart(at, counts)
+        with right:
+            cost_of_candidates(plan)
+    else:
+        memory.draw_parts_chart(at, counts)
+    memory.draw_parts_table(at, counts)
 
 
-def _held(state: PageState, accelerator: str, name: str, counts: tuple[int, ...]) -> None:
-    """At which batch and context each count stops holding."""
-    limits = holding_limits(state.scenario, state.catalog, accelerator, counts)
-    with st.expander(
-        f"What {', '.join(map(str, counts))} × {name} hold: largest batch by context, longest context by batch",
-        key="held",
-    ):
-        first = limits[0]
-        columns = [
-            "Accelerators",
-            *(f"batch at {context:,} tokens" for context in first.largest_batch),
-            *(f"context at batch {batch}" for batch in first.longest_context_tokens),
-        ]
-        rows = [
-            [
-                str(at.accelerators),
-                *(f"{batch:,}" if batch else "none" for batch in at.largest_batch.values()),
-                *(f"{tokens:,}" if tokens else "none" for tokens in at.longest_context_tokens.values()),
-            ]
-            for at in limits
-        ]
-        table(columns, rows)
+def below(state: PageState, plan: Plan) -> None:
+    """Memory to the bottom: where it fits, what is held, how it could be spread, what would save some."""
+    scenario, catalog, best = state.scenario, state.catalog, plan.recommended
+    at = memory.hardware_of(scenario, catalog, plan)
+    if at is None:
+        return
+    chosen = (at.accelerator, at.split.accelerators) if best is not None else None
+    texts = map_of(scenario, catalog, requests=at.requests, chosen=chosen)
+    draw_map(scenario, texts, requests=at.requests, binds=memory.binds_words(scenario, at))
+    memory.draw_answers(scenario, catalog, at, texts, best)
+    memory.draw_limits(scenario, catalog, at)
+    memory.draw_splits(scenario, catalog, at)
+    memory.draw_what_ifs(scenario, catalog, at)
+    memory.draw_drift(scenario, catalog, at)
 
 
-sizing_page("llm", "Large language model", controls=controls, first_chart=first_chart, more=more)
+sizing_page("llm", "Large language model", controls=controls, first_chart=first_chart, more=more, below=below)

@@ -17,6 +17,7 @@ from sizing.units import GIB
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#8C6D31", "#5254A3", "#B5CF6B")
 CHOSEN = "#D55E00"
 LIMIT = "#D9483B"  # readable on white and on the dark background
+INTERVAL = "#8A94A3"  # a line over bars, readable on white and on the dark background
 BAND = "rgba(0,114,178,0.16)"
 HEIGHT = 300
 CONFIG = {
@@ -34,6 +35,8 @@ class MemoryBar:
     parts: Mapping[str, float]
     capacity_bytes: float
     chosen: bool = False
+    low_bytes: float | None = None  # 80 % interval of the sum
+    high_bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,18 +149,26 @@ def _chosen_label(label: str, chosen: bool) -> str:
     return f"<b>{label}</b> ◀" if chosen else label
 
 
-def memory_chart(bars: Sequence[MemoryBar], *, per: str) -> go.Figure:
-    """Stacked bars of memory parts [GiB], each against the capacity drawn beside it; `per` is accelerator or instance."""
-    widest = max(max(sum(bar.parts.values()), bar.capacity_bytes) for bar in bars) / GIB
+def memory_chart(bars: Sequence[MemoryBar], *, per: str, order: Sequence[str] = (), cut: bool = False) -> go.Figure:
+    """Stacked bars of memory parts [GiB], each against the capacity drawn beside it; `per` is accelerator or instance.
+
+    `order` names the parts that may be there, so that each keeps its place and colour when another is not. `cut` ends the
+    axis at twice the capacity, for bars whose labels say what they need.
+    """
+    widest = max(max(sum(bar.parts.values()), bar.high_bytes or 0.0, bar.capacity_bytes) for bar in bars) / GIB
+    if cut:
+        widest = min(widest, 2 * max(bar.capacity_bytes for bar in bars) / GIB)
     sketch = _Sketch(
         x=_titled(f"memory per {per} (GiB)", range=[0, widest * 1.22]),
         y={"autorange": "reversed", "type": "category"},
-        height=110 + 46 * len(bars),
+        height=110 + 46 * len(bars) + 9 * len(order),
         layout={"barmode": "stack", "bargap": 0.35},
     )
     labels = [_chosen_label(bar.label, bar.chosen) for bar in bars]
-    names = list(dict.fromkeys(name for bar in bars for name in bar.parts))
+    names = list(dict.fromkeys((*order, *(name for bar in bars for name in bar.parts))))
     for position, name in enumerate(names):
+        if not any(name in bar.parts for bar in bars):
+            continue
         spoken = name.replace("_", " ")
         sketch.traces.append(
             {
@@ -170,6 +181,9 @@ def memory_chart(bars: Sequence[MemoryBar], *, per: str) -> go.Figure:
                 "hovertemplate": "%{y}<br>" + spoken + ": %{x:.2f} GiB<extra></extra>",
             }
         )
+    sums = [(label, bar) for label, bar in zip(labels, bars, strict=True) if bar.high_bytes is not None]
+    if sums:
+        sketch.traces.append(_whiskers(sums))
     sketch.traces.append(
         {
             "type": "scatter",
@@ -184,6 +198,31 @@ def memory_chart(bars: Sequence[MemoryBar], *, per: str) -> go.Figure:
         }
     )
     return sketch.figure()
+
+
+def _whiskers(bars: Sequence[tuple[str, MemoryBar]]) -> Trace:
+    """The 80 % interval of each bar's sum."""
+    sums = [sum(bar.parts.values()) for _, bar in bars]
+    return {
+        "type": "scatter",
+        "y": [label for label, _ in bars],
+        "x": [total / GIB for total in sums],
+        "name": "80 % interval of the sum",
+        "mode": "markers",
+        "marker": {"size": 3, "color": INTERVAL},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [((bar.high_bytes or total) - total) / GIB for total, (_, bar) in zip(sums, bars, strict=True)],
+            "arrayminus": [
+                (total - (bar.low_bytes or total)) / GIB for total, (_, bar) in zip(sums, bars, strict=True)
+            ],
+            "color": INTERVAL,
+            "thickness": 2,
+            "width": 5,
+        },
+        "hovertemplate": "in all: %{x:.2f} GiB<extra></extra>",
+    }
 
 
 def trade_off_chart(

@@ -35,7 +35,7 @@ def ranking_csv(plan: Plan) -> str:
     return out.getvalue()
 
 
-def take_away(plan: Plan) -> None:
+def take_away(plan: Plan, *, linkable: bool) -> None:
     """Download buttons (the files are made when asked for) and the link as text."""
     st.subheader("Take away", anchor="take-away")
     stem = plan.scenario.kind.replace("_", "-")
@@ -64,6 +64,9 @@ def take_away(plan: Plan) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+    if not linkable:
+        st.caption("These inputs are more than a link holds; the YAML file has them all.")
+        return
     st.caption("The link opens this page with every input as it is now, under the same catalog:")
     st.code(
         links.to_link(plan.scenario, catalog_version=plan.catalog, base=page_address()), language=None, wrap_lines=True

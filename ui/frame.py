@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -28,12 +29,18 @@ _STYLE = """<style>
 [data-testid="stPageLink-NavLink"] * {white-space: normal;}
 h1 {font-size: 1.45rem !important; padding: 0 0 .1rem 0 !important;}
 h2 {font-size: 1.15rem !important; padding: .4rem 0 .2rem 0 !important;}
+h3 {font-size: 1.12rem !important; padding: .3rem 0 .1rem 0 !important;}
 [data-testid="stMetricValue"] {font-size: 1.35rem; white-space: normal;}
 .answer {font-size: 1.12rem; line-height: 1.4; font-weight: 600; margin: 0;}
 .slo {border-collapse: collapse; width: 100%; font-size: .86rem;}
 .slo th {text-align: left; font-weight: 600; opacity: .75; padding: .1rem .5rem .1rem 0; white-space: nowrap;}
 .slo td {padding: .14rem .5rem .14rem 0; vertical-align: top;}
 .scroll {overflow-x: auto;} .scroll td {border-top: 1px solid rgba(127,127,127,.25); padding: .3rem .7rem .3rem 0;}
+.map td, .map th {white-space: nowrap; padding: .3rem .8rem .3rem .4rem; border-top: 1px solid rgba(127,127,127,.25);}
+.map td:first-child, .map th:first-child {white-space: normal; min-width: 7.5rem; padding-left: 0;}
+.map .room {background: light-dark(#DDF3EA, #123A2E);} .map .tight {background: light-dark(#FFF0CC, #43350F);}
+.map .no {background: light-dark(#F1F2F4, #23282F);} .map .here {outline: 2px solid #D55E00; outline-offset: -2px;}
+.map small {opacity: .8;}
 .met {color: light-dark(#00694B, #4CD1A3); font-weight: 700;} .missed {color: light-dark(#B3261E, #FF8A80); font-weight: 700;}
 [data-testid="stLayoutWrapper"]:has(> .st-key-nav) {position: sticky; top: 0; z-index: 90; padding: .3rem 0;
   background: light-dark(#FFFFFF, #12161C);}
@@ -100,6 +107,9 @@ def draw_banners(state: PageState) -> None:
     """What of the link was not taken as it stands, and what changed since an older catalog. Plain text, never markup."""
     if state.banners:
         st.warning(plain("\n".join(["This link was not taken as it stands:", *(f"- {b}" for b in state.banners)])))
+    if state.said:
+        st.warning(plain("\n\n".join(state.said)))
+        state.said = []
     present = catalogs.load()
     if state.catalog_version == present.version:
         return
@@ -120,6 +130,13 @@ def draw_banners(state: PageState) -> None:
             )
         )
         st.button("Answer from the present catalog", on_click=use_present_catalog, args=(state.kind,))
+
+
+def folding(title: str, key: str) -> Any:
+    """A closed section that knows whether it is open (`.open`), and stays so when its title changes: Streamlit takes it
+    for another one then, unless the session says how it was."""
+    st.session_state[key] = bool(st.session_state.get(key))
+    return st.expander(title, key=key, on_change="rerun")
 
 
 def plain(text: str) -> str:

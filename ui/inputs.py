@@ -10,7 +10,7 @@ import streamlit as st
 from sizing.errors import shown as quoted
 from sizing.scenario import choices
 from sizing.units import format_usd
-from ui.frame import plain
+from ui.frame import folding, plain
 from ui.state import PageState, typed, whole_numbers, widget_key
 
 LABELS = {
@@ -40,11 +40,21 @@ LABELS = {
     "spare_replicas": "Spare replicas",
     "tensor_parallel": "Tensor parallel",
     "pipeline_parallel": "Pipeline parallel",
+    "attention_data_parallel": "Attention data parallel",
+    "expert_parallel": "Expert parallel",
     "max_accelerators_per_replica": "Most accelerators per replica",
     "runtime": "Runtime",
+    "engine_version": "Engine version",
     "batch": "Largest batch",
     "gpu_memory_utilization": "Memory the engine may use (share)",
     "max_batched_tokens": "Token budget of a step",
+    "max_sequences": "Most sequences of the engine",
+    "prefix_cache_tokens": "Tokens of shared prefixes kept",
+    "lora_adapters": "LoRA adapters",
+    "lora_rank": "Rank of the adapters",
+    "draft_model": "Draft model",
+    "custom_config": "config.json of your model",
+    "checkpoint_bytes": "Weights by the checkpoint's header (bytes)",
     "input_size": "Input size",
     "precision": "Precision",
     "attention": "Attention",
@@ -78,6 +88,17 @@ WORDS = {
     "vllm": "vLLM",
     "sglang": "SGLang",
     "tensorrt_llm": "TensorRT-LLM",
+    "llama_cpp": "llama.cpp",
+    "mtp": "its own block for more tokens",
+    "fp8_block": "fp8, 128 x 128 blocks",
+    "gguf_q8_0": "GGUF Q8_0",
+    "gguf_q6_k": "GGUF Q6_K",
+    "gguf_q5_k_m": "GGUF Q5_K_M",
+    "gguf_q4_k_m": "GGUF Q4_K_M",
+    "gguf_q4_0": "GGUF Q4_0",
+    "gguf_iq4_xs": "GGUF IQ4_XS",
+    "gguf_q3_k_m": "GGUF Q3_K_M",
+    "gguf_q2_k": "GGUF Q2_K",
     "pytorch_eager": "PyTorch eager",
     "onnxruntime": "ONNX Runtime",
     "tensorrt": "TensorRT",
@@ -104,6 +125,10 @@ def words(value: Any) -> str:
     return WORDS.get(str(value), str(value))
 
 
+def _titled(title: str, shown: Mapping[str, str]) -> str:
+    return f"{title}: {plain(', '.join(filter(None, shown.values())))}"
+
+
 class Inputs:
     """Collects the controls' values of one page, and says each error beside its control once they were judged."""
 
@@ -115,21 +140,22 @@ class Inputs:
         self._traffic = "requests_per_s"
         self.scenario = typed(state)
 
-    def _open(self, name: str) -> tuple[str, str, str | None]:
+    def _open(self, name: str) -> tuple[Any, str, str, str | None]:
+        """The place of a control and of its error, its key, label and hint."""
         place = st.container(gap="xxsmall")
         self._places[name] = place
-        return widget_key(self.state.kind, name), LABELS[name], self._type.model_fields[name].description
+        return place, widget_key(self.state.kind, name), LABELS[name], self._type.model_fields[name].description
 
     def number(
         self, name: str, *, step: float | None = None, label: str | None = None, placeholder: str = "none"
     ) -> None:
         """Number of a field; left empty it is None where the field may be."""
-        key, text, hint = self._open(name)
+        place, key, text, hint = self._open(name)
         whole = "int" in str(self._type.model_fields[name].annotation)
         present = st.session_state.get(key)
         if present is not None:
             st.session_state[key] = int(present) if whole and float(present).is_integer() else float(present)
-        value = self._places[name].number_input(
+        value = place.number_input(
             label or text,
             key=key,
             value=None,
@@ -140,32 +166,50 @@ class Inputs:
         )
         self.values[name] = value
 
-    def choice(self, name: str, options: Iterable[Any] | None = None, *, names: Callable[[Any], str] = words) -> None:
-        """One of a field's choices."""
-        key, text, hint = self._open(name)
+    def choice(
+        self,
+        name: str,
+        options: Iterable[Any] | None = None,
+        *,
+        names: Callable[[Any], str] = words,
+        placeholder: str | None = None,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        """One of a field's choices; with a placeholder it may be left empty."""
+        place, key, text, hint = self._open(name)
         listed = list(options) if options is not None else list(choices(self._type, name))
-        if st.session_state.get(key) not in listed:
-            listed.append(st.session_state[key])
-        self.values[name] = self._places[name].selectbox(text, listed, key=key, format_func=names, help=hint)
+        present = st.session_state.get(key)
+        if present not in listed and not (present is None and placeholder is not None):
+            listed.append(present)
+        more: dict[str, Any] = {} if placeholder is None else {"index": None, "placeholder": placeholder}
+        self.values[name] = place.selectbox(
+            text, listed, key=key, format_func=names, help=hint, on_change=on_change, **more
+        )
+
+    def flag(self, name: str) -> None:
+        """A field that is on or off."""
+        place, key, text, hint = self._open(name)
+        self.values[name] = place.checkbox(text, key=key, help=hint)
 
     def several(self, name: str, options: Iterable[Any] | None = None, *, names: Callable[[Any], str] = words) -> None:
         """Any number of a field's choices; none means all."""
-        key, text, hint = self._open(name)
+        place, key, text, hint = self._open(name)
         listed = list(options) if options is not None else list(choices(self._type, name))
         listed += [value for value in st.session_state.get(key, []) if value not in listed]
-        picked = self._places[name].multiselect(text, listed, key=key, format_func=names, help=hint, placeholder="any")
+        picked = place.multiselect(text, listed, key=key, format_func=names, help=hint, placeholder="any")
         self.values[name] = tuple(picked)
 
-    def text(self, name: str, *, area: bool = False) -> None:
-        """Free text of a field."""
-        key, label, hint = self._open(name)
-        draw = self._places[name].text_area if area else self._places[name].text_input
-        self.values[name] = draw(label, key=key, help=hint)
+    def text(self, name: str, *, area: bool = False, placeholder: str | None = None) -> None:
+        """Free text of a field; left empty it is None where the field may be."""
+        place, key, label, hint = self._open(name)
+        draw = place.text_area if area else place.text_input
+        typed_text = draw(label, key=key, help=hint, placeholder=placeholder)
+        self.values[name] = typed_text or self._type.model_fields[name].get_default()
 
     def numbers(self, name: str) -> None:
         """A list of whole numbers, typed with commas."""
-        key, label, hint = self._open(name)
-        text = self._places[name].text_input(label, key=key, help=hint)
+        place, key, label, hint = self._open(name)
+        text = place.text_input(label, key=key, help=hint)
         self.values[name] = whole_numbers(text)
 
     def traffic(self) -> None:
@@ -189,8 +233,14 @@ class Inputs:
 
     def advanced(self, title: str, shown: Mapping[str, str]) -> Any:
         """A closed section whose title carries its present values, so that nothing that counts is out of sight."""
-        present = plain(", ".join(filter(None, shown.values())))
-        return st.expander(f"{title}: {present}", key=widget_key(self.state.kind, title))
+        return st.expander(_titled(title, shown), key=widget_key(self.state.kind, title))
+
+    def section(self, title: str, shown: Mapping[str, str], draw: Callable[[], None]) -> None:
+        """As `advanced`, with the controls drawn only once it is open: each costs a redraw about a millisecond. Fields
+        not drawn keep the scenario's values."""
+        with folding(_titled(title, shown), widget_key(self.state.kind, title)) as at:
+            if at.open:
+                draw()
 
     def show_errors(self) -> None:
         """Say each error beside its control."""
@@ -220,7 +270,8 @@ def hardware_and_price(inputs: Inputs, *, category: str) -> None:
         "price_basis": words(scenario.price_basis).lower(),
         "budget": f"at most {format_usd(limit)} a month" if limit else "no budget limit",
     }
-    with inputs.advanced("Hardware and price", shown):
+
+    def draw() -> None:
         if with_parts:
             inputs.several("accelerators", parts, names=lambda i: parts.get(i, i))
         inputs.several("providers")
@@ -229,9 +280,14 @@ def hardware_and_price(inputs: Inputs, *, category: str) -> None:
         inputs.choice("price_basis")
         inputs.number("max_usd_per_month", step=100.0, placeholder="no limit")
 
+    inputs.section("Hardware and price", shown, draw)
+
 
 def title_and_notes(inputs: Inputs) -> None:
     """What the scenario is called and what its reader should know; both travel in the link."""
-    with inputs.advanced("Title and notes", {"name": inputs.scenario.name or "none"}):
+
+    def draw() -> None:
         inputs.text("name")
         inputs.text("notes", area=True)
+
+    inputs.section("Title and notes", {"name": inputs.scenario.name or "none"}, draw)

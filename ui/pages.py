@@ -12,11 +12,12 @@ from sizing.planner import remedies
 from ui import results
 from ui.charts import CONFIG, cost_chart
 from ui.downloads import take_away
-from ui.frame import draw_banners, draw_frame
+from ui.frame import draw_banners, draw_frame, plain
 from ui.inputs import Inputs
-from ui.state import PageState, open_page, settle, write_address
+from ui.state import PageState, open_page, settle, unlinkable, write_address
 
 COST_BARS = 8
+_NO_LINK = "These inputs do not travel in a link: the address bar keeps the last ones that did. The YAML file below holds them all."
 
 
 def sizing_page(
@@ -26,8 +27,10 @@ def sizing_page(
     controls: Callable[[Inputs], None],
     first_chart: Callable[[PageState, Plan], None],
     more: Callable[[PageState, Plan], None],
+    below: Callable[[PageState, Plan], None] | None = None,
 ) -> None:
-    """Draw one page: `controls` beside the answer, `first_chart` under it, `more` charts and facts below, then the rest."""
+    """Draw one page: `controls` beside the answer, `first_chart` under it, `more` charts and facts, the ranking, what the
+    page has to say `below` it, then the working and what to take away."""
     draw_frame(title)
     state = open_page(kind)
     st.title(title)
@@ -41,6 +44,9 @@ def sizing_page(
     inputs.show_errors()
     with answer_side:
         results.answer(plan, errors=bool(state.errors))
+        no_link = unlinkable(state)
+        if no_link is not None:
+            st.warning(plain(f"{_NO_LINK} {no_link}"))
         if plan.recommended is None:
             with st.spinner("Looking for the nearest change that would serve it"):
                 plan = plan.model_copy(update={"remedies": remedies(state.scenario, state.catalog)})
@@ -48,9 +54,12 @@ def sizing_page(
         first_chart(state, plan)
     more(state, plan)
     results.ranking(plan)
+    if below is not None:
+        below(state, plan)
     results.working(plan)
-    take_away(plan)
-    write_address(state)
+    take_away(plan, linkable=no_link is None)
+    if no_link is None:
+        write_address(state)
 
 
 def chart(figure: Any, *, key: str, alt: str, title: str) -> None:

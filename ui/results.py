@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import pandas as pd
@@ -11,7 +11,7 @@ import streamlit as st
 
 from sizing.plan import Deployment, Plan, Verdict
 from sizing.units import format_bytes, format_ms, format_usd
-from ui.frame import plain
+from ui.frame import folding, plain
 from ui.state import set_fields
 
 _WORKING_COLUMNS = ("Quantity", "Formula", "With the numbers", "Result", "Source", "Trust")
@@ -135,26 +135,21 @@ def ranking(plan: Plan) -> None:
         )
     if plan.rejected:
         reasons = Counter(r.constraint for r in plan.rejected).most_common()
-        with st.expander(
-            f"Dropped: {dropped} ({', '.join(f'{n} by {plain(name)}' for name, n in reasons)})", key="dropped"
-        ):
-            st.dataframe(
-                pd.DataFrame(
-                    [
-                        {
-                            "Instance": r.instance_type,
-                            "Cloud": r.provider,
-                            "Accelerator": r.accelerator or "–",
-                            "Constraint": r.constraint,
-                            "Because": r.because,
-                            "Smallest change": r.remedy or "–",
-                        }
-                        for r in plan.rejected
-                    ]
-                ),
-                hide_index=True,
-                alt="Kinds of instance that were dropped, with the reason",
-            )
+        title = f"Dropped: {dropped} ({', '.join(f'{n} by {plain(name)}' for name, n in reasons)})"
+        folded(title, "dropped", lambda: _dropped(plan))
+
+
+def _dropped(plan: Plan) -> None:
+    columns = {
+        "Instance": [r.instance_type for r in plan.rejected],
+        "Cloud": [r.provider for r in plan.rejected],
+        "Accelerator": [r.accelerator or "–" for r in plan.rejected],
+        "Constraint": [r.constraint for r in plan.rejected],
+        "Because": [r.because for r in plan.rejected],
+        "Smallest change": [r.remedy or "–" for r in plan.rejected],
+    }
+    alt = "Kinds of instance that were dropped, with the reason"
+    st.dataframe(pd.DataFrame(columns), hide_index=True, alt=alt)
 
 
 def _row(d: Deployment, *, tokens: bool) -> dict[str, object]:
@@ -208,6 +203,13 @@ def _value(value: float, unit: str) -> str:
     return f"{text} {unit}".strip()
 
 
+def folded(title: str, key: str, draw: Callable[[], None]) -> None:
+    """A closed section whose content is made only once it is open, so that it costs a changed control nothing."""
+    with folding(title, key) as section:
+        if section.open:
+            draw()
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table of texts that wrap; wider than the screen, it scrolls by itself."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
@@ -215,7 +217,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     st.html(f'<div class="scroll"><table class="slo"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def facts(rows: list[tuple[str, str]]) -> None:
+def facts(rows: Sequence[tuple[str, str]]) -> None:
     """A short list of named figures."""
     cells = "".join(f"<tr><td>{escape(name)}</td><td><b>{escape(text)}</b></td></tr>" for name, text in rows)
     st.html(f'<table class="slo"><tbody>{cells}</tbody></table>')

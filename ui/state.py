@@ -23,6 +23,9 @@ from sizing.plan import Plan
 from sizing.planner import plan
 from sizing.scenario import problems
 
+TOGETHER = {"model": ("model", "custom_config", "checkpoint_bytes"), "custom_config": ("model", "custom_config")}
+"""Fields that name the model between them: refused together, set to their usual values together."""
+
 
 @dataclass
 class PageState:
@@ -33,13 +36,18 @@ class PageState:
     catalog_version: str
     written: dict[str, str] = field(default_factory=dict)
     banners: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # what a button could not do or did beside; shown once
     errors: dict[str, InputError] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
+
+    loaded: Catalog | None = None
 
     @property
     def catalog(self) -> Catalog:
         """The catalog the page answers from: the link's own version, or the present one."""
-        return catalogs.load(self.catalog_version)
+        if self.loaded is None or self.loaded.version != self.catalog_version:
+            self.loaded = catalogs.load(self.catalog_version)
+        return self.loaded
 
 
 def widget_key(kind: str, name: str) -> str:
@@ -65,7 +73,7 @@ def open_page(kind: str) -> PageState:
 
 def _read_address(state: PageState) -> None:
     pairs = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
-    state.banners, state.errors = [], {}
+    state.banners, state.said, state.errors = [], [], {}
     present = catalogs.load().version
     try:
         size = sum(len(name) + len(value) + 2 for name, value in pairs)
@@ -90,17 +98,33 @@ def _workable(state: PageState, scenario: Any) -> Any:
     """The scenario with each field that the catalog or the model refuses set to its usual value, and said in a banner."""
     if isinstance(scenario, CatalogView):
         return scenario
-    for _ in type(scenario).model_fields:
+    refused: list[InputError] = []
+    try:
+        scenario = workable(scenario, state.catalog, refused)
+    except InputError as error:
+        scenario, refused = links.LINK_TYPES[state.kind](), [*refused, error]
+    state.banners += map(str, refused)
+    return scenario
+
+
+def workable(scenario: Any, catalog: Catalog, refused: list[InputError], *, keep: Collection[str] = ()) -> Any:
+    """The scenario, each field that its plan refuses set to its usual value; the errors are added to `refused`.
+
+    Raises InputError for a field of `keep`, for one that no usual value mends, and for what is no field of a scenario.
+    """
+    fields = type(scenario).model_fields
+    while True:
         try:
-            plan(scenario, state.catalog)
+            plan(scenario, catalog)
             return scenario
         except InputError as error:
-            state.banners.append(str(error))
-            usual = type(scenario).model_fields.get(error.field)
-            if usual is None:
-                break
-            scenario = scenario.model_copy(update={error.field: usual.get_default()})
-    return links.LINK_TYPES[state.kind]()
+            name = error.field if error.field in fields else "custom_config"
+            names = [n for n in TOGETHER.get(name, (name,)) if n in fields]
+            usual = {n: fields[n].get_default() for n in names if n not in keep}
+            if name in keep or not usual or all(getattr(scenario, n) == value for n, value in usual.items()):
+                raise
+            refused.append(error)
+            scenario = scenario.model_copy(update=usual)
 
 
 def _use_catalog_of_link(state: PageState, version: str, present: str) -> None:
@@ -118,11 +142,26 @@ def use_present_catalog(kind: str) -> None:
 
 
 def set_fields(kind: str, changes: dict[str, Any]) -> None:
-    """Change fields of the scenario and show it in the controls (a button's callback)."""
+    """Change fields of the scenario and show it in the controls (a button's callback); what cannot work is said."""
     state: PageState = st.session_state[f"page:{kind}"]
-    state.scenario = type(state.scenario).model_validate({**state.scenario.model_dump(), **changes})
+    try:
+        adopt(state, changes, keep=type(state.scenario).model_fields)
+    except InputError as error:
+        state.said = [f"That change cannot be made. {error}"]
+
+
+def adopt(state: PageState, changes: dict[str, Any], *, keep: Collection[str]) -> list[InputError]:
+    """Take changed fields into the scenario and the controls; fields outside `keep` that do not go with them get their
+    usual values. The errors of those. Raises InputError where the rest cannot work either; then nothing has changed."""
+    try:
+        changed = type(state.scenario).model_validate({**state.scenario.model_dump(), **changes})
+    except ValidationError as error:
+        raise problems(error)[0] from None
+    refused: list[InputError] = []
+    state.scenario = workable(changed, state.catalog, refused, keep=keep)
     state.errors = {}
     _seed_controls(state)
+    return refused
 
 
 def _seed_controls(state: PageState, *, keep: Collection[str] = ()) -> None:
@@ -150,6 +189,8 @@ def typed(state: PageState) -> Any:
     values["concurrency" if open_loop else "requests_per_s"] = None
     if "hidden_layers" in values:
         values["hidden_layers"] = whole_numbers(values["hidden_layers"])
+    if values.get("engine_version") == "":
+        values["engine_version"] = None
     try:
         return type(state.scenario).model_validate({**state.scenario.model_dump(), **values})
     except ValidationError:
@@ -185,12 +226,16 @@ def settle_view(state: PageState, values: dict[str, Any]) -> CatalogView:
 
 def write_address(state: PageState) -> None:
     """Put the scenario of the answer on screen into the address bar, if it is not there already."""
-    try:
-        params = links.to_params(state.scenario, catalog_version=state.catalog_version)
-        links.to_query(state.scenario, catalog_version=state.catalog_version)
-    except InputError as error:
-        state.banners = [f"{error} The address bar keeps the last link that fits."]
-        return
+    params = links.to_params(state.scenario, catalog_version=state.catalog_version)
     if st.query_params.to_dict() != params:
         st.query_params.from_dict(params)
     state.written = params
+
+
+def unlinkable(state: PageState) -> str | None:
+    """Why the scenario on screen does not fit into a link, or None if it does."""
+    try:
+        links.to_query(state.scenario, catalog_version=state.catalog_version)
+    except InputError as error:
+        return str(error)
+    return None

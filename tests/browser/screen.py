@@ -150,9 +150,15 @@ def sections(page: Page) -> Locator:
 
 
 def open_sections(page: Page) -> None:
-    """Open every section among the controls."""
-    for title in sections(page).all():
+    """Open every section among the controls, one after the other, and wait until what is in it has been drawn."""
+    for position, title in enumerate(sections(page).all()):
         title.click()
+        page.wait_for_function(
+            """position => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
+            && document.querySelectorAll('.st-key-inputs details')[position].querySelector('input, textarea')""",
+            arg=position,
+            timeout=20_000,
+        )
     page.wait_for_timeout(300)
 
 

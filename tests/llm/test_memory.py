@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sizing.catalog import load
 from sizing.errors import InputError
+from sizing.llm.config import parse_config
 from sizing.llm.kv import BLOCK_TOKENS, kv_by_stage, kv_bytes_per_token, kv_layout
 from sizing.llm.memory import ReplicaMemory, replica_memory
 from sizing.llm.rows import architecture_of
@@ -227,6 +228,41 @@ def test_properties_of_any_replica(
     over_ranks = sum(stage.weights.total_bytes for stage in found.stages) * split.width
     if split.pipeline == 1:
         assert over_ranks >= whole.stages[0].weights.total_bytes * 0.999999
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    layers=st.integers(1, 80),
+    kv_heads=st.sampled_from([1, 2, 4, 8]),
+    experts=st.sampled_from([0, 8]),
+    tensor=st.sampled_from([1, 2, 4]),
+    field=st.sampled_from(["num_hidden_layers", "intermediate_size", "vocab_size", "hidden_size"]),
+    context=st.integers(1, 100_000),
+)
+def test_more_of_a_model_never_takes_less(
+    layers: int, kv_heads: int, experts: int, tensor: int, field: str, context: int
+) -> None:
+    """One more layer, or a wider one, on the same parts: no fewer bytes of weights, of cache or in all."""
+    small = {
+        "model_type": "mixtral" if experts else "llama",
+        "num_hidden_layers": layers,
+        "hidden_size": 1024,
+        "intermediate_size": 2048,
+        "num_attention_heads": 8,
+        "num_key_value_heads": kv_heads,
+        "head_dim": 128,
+        "vocab_size": 32_000,
+    }
+    if experts:
+        small |= {"num_local_experts": experts, "num_experts_per_tok": 2}
+    large = {**small, field: small[field] + (1 if field == "num_hidden_layers" else 1024)}
+    found = [replica_memory(parse_config(c).model, H100, split=Split(tensor)) for c in (small, large)]
+    fixed = [m.stages[0].fixed_bytes for m in found]
+    kept = [m.stages[0].sequence_bytes(context, "bf16") for m in found]
+    assert fixed[0] < fixed[1]
+    assert kept[0] <= kept[1]
+    assert (kept[0] < kept[1]) == (field == "num_hidden_layers")
+    assert found[0].need_bytes(1, context) <= found[1].need_bytes(1, context)
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,10 +21,19 @@ SECONDS = 60
 KEPT = "The marked input cannot be used"
 
 
+SECTIONS = (
+    "Your own model", "Engine and limits", "Parallelism and what is served beside it", "Hardware and price",
+    "Title and notes",
+)  # fmt: skip
+"""Titles of the sections whose controls are drawn once they are open."""
+
+
 def open_app(kind: str, params: dict[str, str] | None = None) -> AppTest:
-    """A page as it is after its first run, opened with link parameters."""
+    """A page as it is after its first run, opened with link parameters, its sections open."""
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS)
     at.switch_page(f"pages/{kind}.py")
+    for title in SECTIONS:
+        at.session_state[f"{kind}:{title}"] = True
     for name, value in (params or {}).items():
         at.query_params[name] = value
     return at.run()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_pages_fuzz import SECTIONS
 
 from sizing import catalog as catalogs
 from sizing import link as links
@@ -21,6 +22,8 @@ MORE_MODELS = ("deepseek-v3", "gpt-oss-120b", "gemma-3-27b-it", "qwen3-next-80b-
 def _page(kind: str, params: dict[str, str] | None = None) -> AppTest:
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.switch_page(f"pages/{kind}.py")
+    for title in SECTIONS:
+        at.session_state[f"{kind}:{title}"] = True
     for name, value in (params or {}).items():
         at.query_params[name] = value
     at.run()

@@ -1,0 +1,376 @@
+"""The language model page shows memory to the bottom: new controls, a model of one's own, the map, answers, one-click changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages_fuzz import headline, marks, open_app, open_scenario
+
+from sizing import catalog as catalogs
+from sizing import link as links
+from sizing.errors import InputError
+from sizing.llm.config import parse_config
+from sizing.planner import plan
+from sizing.scenario import LlmScenario
+from ui.frame import plain
+from ui.inputs import LABELS
+from ui.memory import grouped
+from ui.memory_map import MARKS, map_of, replica_scenario
+from ui.state import PageState, adopt
+
+CONFIG = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 2048, "intermediate_size": 8192,
+    "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+    "tie_word_embeddings": True, "torch_dtype": "bfloat16", "max_position_embeddings": 131072,
+    "_name_or_path": "somebody/small-llama", "made_up_<b>field</b>": 3,
+}  # fmt: skip
+"""Shape of a published one-billion model, 1,235,814,400 parameters; its KV cache takes 16 x 8 x 64 x 2 x 2 bytes a token."""
+NEW = {
+    "engine_version": ("text_input", "0.18"), "max_sequences": ("number_input", 64),
+    "tensor_parallel": ("number_input", 2), "pipeline_parallel": ("number_input", 2),
+    "attention_data_parallel": ("number_input", 2), "max_accelerators_per_replica": ("number_input", 8),
+    "lora_adapters": ("number_input", 4), "lora_rank": ("number_input", 32),
+    "draft_model": ("selectbox", "llama-3.2-1b"), "prefix_cache_tokens": ("number_input", 5000),
+    "checkpoint_bytes": ("number_input", 16_000_000_000),
+}  # fmt: skip
+
+
+def control(at: AppTest, name: str) -> Any:
+    """The control of a field."""
+    kind = NEW[name][0] if name in NEW else "selectbox"
+    return getattr(at, kind)(key=f"llm:{name}")
+
+
+def paste(at: AppTest, text: str) -> AppTest:
+    """Put a text into the box for a config.json."""
+    return at.text_area(key="llm:own_text").set_value(text).run()
+
+
+def upload(at: AppTest, name: str, content: bytes) -> AppTest:
+    """Put a file into the upload box."""
+    at.file_uploader(key="llm:own_file").set_value((name, content, "application/octet-stream"))
+    return at.run()
+
+
+def html(at: AppTest) -> str:
+    return " ".join(element.proto.body for element in at.get("html"))
+
+
+def field(at: AppTest, name: str) -> str:
+    value = at.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
+def safetensors(shapes: dict[str, list[int]]) -> bytes:
+    """A safetensors header of bf16 tensors, without their data."""
+    header, start = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, start + size]}
+        start += size
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def llama_tensors(config: dict[str, Any]) -> dict[str, list[int]]:
+    """Names and shapes of a dense Llama's tensors with a tied head, as Hugging Face stores them."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    narrow = hidden // config["num_attention_heads"] * config["num_key_value_heads"]
+    found = {"model.embed_tokens.weight": [config["vocab_size"], hidden], "model.norm.weight": [hidden]}
+    for i in range(config["num_hidden_layers"]):
+        stem = f"model.layers.{i}."
+        for name, shape in (
+            ("self_attn.q_proj", [hidden, hidden]), ("self_attn.k_proj", [narrow, hidden]),
+            ("self_attn.v_proj", [narrow, hidden]), ("self_attn.o_proj", [hidden, hidden]),
+            ("mlp.gate_proj", [inner, hidden]), ("mlp.up_proj", [inner, hidden]), ("mlp.down_proj", [hidden, inner]),
+            ("input_layernorm", [hidden]), ("post_attention_layernorm", [hidden]),
+        ):  # fmt: skip
+            found[f"{stem}{name}.weight"] = shape
+    return found
+
+
+@pytest.fixture(scope="module")
+def page() -> AppTest:
+    """One page for the tests that bring it back to where it was."""
+    return open_app("llm")
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_new_control_changes_the_scenario_and_comes_back_by_link(page: AppTest, name: str) -> None:
+    value, before = NEW[name][1], control(page, name).value
+    control(page, name).set_value(value).run()
+    assert not page.exception
+    assert not marks(page)
+    assert field(page, name) == str(value)
+    assert plan(LlmScenario(**{name: value}), catalogs.load()).headline in headline(page)
+    there = open_app("llm", {key: field(page, key) for key in page.query_params})
+    assert control(there, name).value == value
+    assert headline(there) == headline(page)
+    control(page, name).set_value(before).run()
+    assert field(page, name) == ("" if before is None else str(before))
+
+
+def test_expert_parallel_is_a_box_to_tick() -> None:
+    at = open_scenario(LlmScenario(model="deepseek-v3"))
+    at.checkbox(key="llm:expert_parallel").check().run()
+    assert field(at, "expert_parallel") == "True"
+    assert not marks(at)
+    at.selectbox(key="llm:model").set_value("llama-3.1-8b").run()
+    assert any("Expert parallel" in text for text in marks(at))
+
+
+def test_drafts_are_smaller_models_of_the_same_vocabulary(page: AppTest) -> None:
+    catalog = catalogs.load()
+    offered = page.selectbox(key="llm:draft_model").options
+    named = {row.name: row for row in catalog.llm_models.values()}
+    drafts = [named[name] for name in offered if name in named]
+    assert catalog.llm_model("llama-3.2-1b") in drafts
+    assert {row.vocab for row in drafts} == {catalog.llm_model("llama-3.1-8b").vocab}
+    assert all((row.params_total or 0) < 8e9 for row in drafts)
+
+
+def test_pasted_config_gives_the_answer_of_its_plan_and_travels() -> None:
+    at = paste(open_app("llm"), json.dumps(CONFIG, indent=2))
+    config = parse_config(json.dumps(CONFIG)).model.config_json
+    expected = plan(LlmScenario(model="custom", custom_config=config), catalogs.load())
+    assert not at.exception
+    assert expected.headline in headline(at)
+    assert field(at, "model") == "custom"
+    assert len(links.to_link(expected.scenario, catalog_version=catalogs.load().version)) < 2_000
+    said = html(at)
+    assert "1,235,814,400" in said
+    assert "32,768 (32.00 KiB)" in said
+    left_out = next(caption.value for caption in at.caption if "not understood" in caption.value)
+    assert "made_up_<b>field</b>" in left_out.replace("\\", "")
+    assert "<b>" not in left_out
+    there = open_app("llm", {key: field(at, key) for key in at.query_params})
+    assert not there.warning
+    assert headline(there) == headline(at)
+    assert "1,235,814,400" in html(there)
+
+
+def test_way_back_from_a_model_of_ones_own() -> None:
+    at = open_scenario(LlmScenario(model="llama-2-7b-hf"))
+    before = headline(at)
+    paste(at, json.dumps(CONFIG))
+    next(button for button in at.button if button.label == "Use the catalog model").click().run()
+    assert headline(at) == before
+    assert field(at, "model") == "llama-2-7b-hf"
+    assert field(at, "custom_config") == ""
+    assert not [button for button in at.button if button.label == "Use the catalog model"]
+
+
+def test_choosing_another_model_keeps_ones_own_in_the_list() -> None:
+    at = paste(open_app("llm"), json.dumps(CONFIG))
+    own = headline(at)
+    at.selectbox(key="llm:model").set_value("llama-3.2-3b").run()
+    assert not marks(at)
+    assert field(at, "custom_config") == ""
+    at.selectbox(key="llm:model").set_value("custom").run()
+    assert headline(at) == own
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "config.json|file"),
+        ('{"model_type": "never-heard-of", "hidden_size": 3}', "model_type"),
+        (json.dumps({**CONFIG, "hidden_size": -4}), "hidden_size"),
+        (json.dumps({**CONFIG, "quantization_config": {"quant_method": "nobodys"}}), "quant"),
+        ("<script>alert(1)</script>", "file"),
+    ],
+    ids=["cut", "unknown", "negative", "quantised", "markup"],
+)
+def test_config_that_cannot_be_read_is_one_sentence_and_the_answer_stays(text: str, said: str) -> None:
+    at = paste(open_app("llm"), json.dumps(CONFIG))
+    before, address = headline(at), {key: field(at, key) for key in at.query_params}
+    paste(at, text)
+    assert not at.exception
+    assert headline(at) == before
+    assert {key: field(at, key) for key in at.query_params} == address
+    assert len(marks(at)) == 1
+    assert re.search(said, marks(at)[0].replace("\\", ""))
+    assert "<script>" not in marks(at)[0].replace("\\<script\\>", "")
+    paste(at, json.dumps(CONFIG))
+    assert not marks(at)
+
+
+def test_degrees_that_do_not_go_with_a_new_model_are_reset_and_said() -> None:
+    at = open_scenario(LlmScenario(model="llama-2-70b-hf", tensor_parallel=8))
+    small = {**CONFIG, "num_attention_heads": 6, "num_key_value_heads": 6, "hidden_size": 768, "head_dim": 128}
+    paste(at, json.dumps(small))
+    assert not marks(at)
+    assert field(at, "model") == "custom"
+    assert field(at, "tensor_parallel") == ""
+    assert any("Set to its usual value" in caption.value for caption in at.caption)
+
+
+def test_config_too_long_for_a_link_answers_and_says_so() -> None:
+    names = [hashlib.sha256(str(i).encode()).hexdigest()[:32] for i in range(500)]  # nothing in them to compress
+    stated = {"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": names}
+    at = open_app("llm")
+    good, address = headline(at), {key: field(at, key) for key in at.query_params}
+    paste(at, json.dumps({**CONFIG, "quantization_config": stated}))
+    assert not at.exception
+    assert headline(at) != good
+    assert any("do not travel in a link" in warning.value for warning in at.warning)
+    assert {key: field(at, key) for key in at.query_params} == address
+
+
+def test_uploaded_config_is_applied_once() -> None:
+    at = upload(open_app("llm"), "config.json", json.dumps(CONFIG).encode())
+    assert field(at, "model") == "custom"
+    at.selectbox(key="llm:model").set_value("llama-3.2-3b").run()
+    at.number_input(key="llm:prompt_tokens").set_value(700).run()
+    assert field(at, "model") == "llama-3.2-3b"
+
+
+def test_checkpoint_header_of_the_model_sets_its_bytes_and_shows_its_facts() -> None:
+    at = paste(open_app("llm"), json.dumps(CONFIG))
+    upload(at, "model.safetensors", safetensors(llama_tensors(CONFIG)))
+    assert not at.exception
+    assert not marks(at)
+    assert field(at, "checkpoint_bytes") == str(2 * 1_235_814_400)
+    assert field(at, "weight_format") == "native"
+    assert "bytes by dtype, BF16" in html(at)
+    at.selectbox(key="llm:model").set_value("llama-3.2-3b").run()
+    assert field(at, "checkpoint_bytes") == ""
+
+
+def test_checkpoint_of_another_model_is_refused_in_words() -> None:
+    at = upload(open_app("llm"), "model.safetensors", safetensors(llama_tensors(CONFIG)))
+    assert field(at, "checkpoint_bytes") == ""
+    assert len(marks(at)) == 1
+    assert "1,235,814,400 parameters" in marks(at)[0].replace("\\", "")
+    assert "choose its model first" in marks(at)[0]
+
+
+def test_file_that_is_no_model_is_refused_in_words() -> None:
+    at = upload(open_app("llm"), "weights.gguf", b"\x80\x04\x95 a pickle by another name")
+    assert len(marks(at)) == 1
+    assert "pickle" in marks(at)[0]
+
+
+def test_link_with_a_broken_config_is_one_banner_and_the_usual_model() -> None:
+    at = open_scenario(LlmScenario(), model="custom", custom_config="no~such")
+    assert not at.exception
+    assert len(at.warning) == 1
+    assert "custom_config" in at.warning[0].value.replace("\\", "")
+    assert field(at, "model") == "llama-3.1-8b"
+
+
+def test_the_map_says_by_word_and_sign_where_the_model_fits() -> None:
+    scenario, catalog = LlmScenario(model="llama-2-70b-hf"), catalogs.load()
+    texts = map_of(scenario, catalog, requests=8, chosen=("h100-sxm-80gb", 4))
+    rows = re.findall("<tr>(.*?)</tr>", texts.shown)[1:]
+    assert len(rows) == 12
+    h100 = next(row for row in rows if "H100 SXM5" in row)
+    cells = re.findall("<td.*?</td>", h100)
+    assert MARKS["no"] in cells[0]
+    assert "weights" in cells[0]
+    assert MARKS["room"] in cells[2]
+    assert re.search(r"[\d.]+[kM] tokens", cells[2])
+    assert "chosen" in cells[2]
+    sizes = [float(size) for size in re.findall(r"<small>([\d.]+) GiB</small>", texts.shown)]
+    nvidia = [name for name in re.findall(r'<th scope="row">(.*?)<br>', texts.shown) if "Instinct" not in name]
+    assert sizes[: len(nvidia)] == sorted(sizes[: len(nvidia)])
+    shown = texts.shown.count('scope="row"') + texts.rest.count('scope="row"')
+    assert shown == 12 + texts.more > 40
+    least = [cell.count * cell.capacity_bytes for cell in texts.smallest]
+    assert least == sorted(least)
+    assert all(cell.requests >= 8 for cell in texts.smallest)
+
+
+def test_the_map_does_not_depend_on_traffic_or_price() -> None:
+    one = LlmScenario(requests_per_s=3, max_usd_per_month=10, name="a", region="eu")
+    assert replica_scenario(one) == replica_scenario(LlmScenario(concurrency=7))
+    assert replica_scenario(one) != replica_scenario(LlmScenario(kv_format="fp8"))
+
+
+def test_groups_of_the_chart_sum_to_the_parts() -> None:
+    best = plan(LlmScenario(model="deepseek-v3", lora_adapters=2), catalogs.load()).recommended
+    assert best is not None
+    memory = best.memory_per_accelerator
+    assert memory is not None
+    parts = grouped(memory.parts)
+    assert sum(parts.values()) == memory.used_bytes
+    assert {"weights copied to every rank", "adapters", "runtime and driver"} <= set(parts)
+    assert len(parts) <= 10
+
+
+def test_a_what_if_is_taken_with_one_click_and_the_answer_follows(page: AppTest) -> None:
+    button = next(button for button in page.button if button.label == "Weights in fp8")
+    button.click().run()
+    assert not page.exception
+    assert field(page, "weight_format") == "fp8"
+    assert plan(LlmScenario(weight_format="fp8"), catalogs.load()).headline in headline(page)
+    assert page.selectbox(key="llm:weight_format").value == "fp8"
+    page.selectbox(key="llm:weight_format").set_value("native").run()
+
+
+def test_what_saves_nothing_is_said_in_a_sentence(page: AppTest) -> None:
+    said = " ".join(caption.value for caption in page.caption).replace("\\", "")
+    assert "2:4 structured pruning: " in said
+    assert "Unstructured pruning: " in said
+
+
+def test_a_change_that_cannot_be_made_leaves_the_scenario_as_it_was() -> None:
+    scenario = LlmScenario(model="llama-2-70b-hf")
+    state = PageState(kind="llm", scenario=scenario, catalog_version=catalogs.load().version)
+    with pytest.raises(InputError, match="tensor_parallel: 7"):
+        adopt(state, {"tensor_parallel": 7, "kv_format": "fp8"}, keep=LlmScenario.model_fields)
+    with pytest.raises(InputError, match="batch: -1"):
+        adopt(state, {"batch": -1}, keep=())
+    assert state.scenario == scenario
+
+
+def test_what_a_button_could_not_do_is_said_once_as_plain_text() -> None:
+    at = open_app("llm")
+    at.session_state["page:llm"].said.append("That change cannot be made. <b>x</b>")
+    at.run()
+    assert [warning.value for warning in at.warning] == [plain("That change cannot be made. <b>x</b>")]
+    at.run()
+    assert not at.warning
+
+
+def test_spreads_are_compared_and_taken_where_tensor_parallel_copies_the_cache() -> None:
+    at = open_scenario(LlmScenario(model="deepseek-v3"))
+    assert "Tensor parallel or attention data parallel" in [text.value for text in at.subheader]
+    button = next(button for button in at.button if button.label.startswith("Use tp 1, attention dp"))
+    degree = int(re.findall(r"attention dp (\d+)", button.label)[0])
+    button.click().run()
+    assert not at.exception
+    assert field(at, "tensor_parallel") == "1"
+    assert field(at, "attention_data_parallel") == str(degree)
+    assert f"attention dp {degree}" in html(at)
+
+
+def test_a_model_that_shares_its_cache_out_has_no_such_table(page: AppTest) -> None:
+    assert "Tensor parallel or attention data parallel" not in [text.value for text in page.subheader]
+
+
+def test_memory_is_shown_when_no_deployment_meets_the_scenario() -> None:
+    at = open_scenario(LlmScenario(model="llama-2-70b-hf", tpot_target_ms=2.0))
+    assert "no deployment" in headline(at)
+    assert 'class="slo map"' in html(at)
+    assert "Where it fits" in [text.value for text in at.subheader]
+
+
+@pytest.mark.parametrize("key", ["parts", "held", "drift", "map-rest"])
+def test_closed_tables_are_made_once_opened(key: str) -> None:
+    at = open_app("llm")
+    closed = len(at.get("html"))
+    at.session_state[key] = True
+    at.run()
+    assert not at.exception
+    assert len(at.get("html")) == closed + 1
+
+
+@pytest.mark.parametrize("name", ["max_sequences", "checkpoint_bytes", "lora_rank"])
+def test_labels_of_new_fields_are_words(name: str) -> None:
+    assert " " in LABELS[name]
