@@ -16,6 +16,7 @@ from sizing.llm.charts import MemoryByCount
 from sizing.llm.engines.runtime_memory import drift
 from sizing.llm.memory import ReplicaMemory
 from sizing.llm.models import draft_of, model_of
+from sizing.llm.search import MAX_SEARCH_BATCH
 from sizing.llm.sharding import Split
 from sizing.llm.whatif import what_ifs
 from sizing.plan import Deployment, Plan
@@ -112,8 +113,12 @@ def grouped(parts: Mapping[str, int]) -> dict[str, float]:
 
 def by_count(scenario: LlmScenario, catalog: Catalog, at: Hardware) -> tuple[MemoryByCount, ...]:
     """Memory at one, two, four, eight accelerators and at the chosen count, the chosen one spread as chosen."""
-    chosen = at.split.accelerators
-    return memory_parts_by_count(scenario, catalog, at.accelerator, tuple(sorted({*COUNTS, chosen})))
+    chosen, context = at.split.accelerators, scenario.prompt_tokens + scenario.output_tokens
+    others = memory_parts_by_count(scenario, catalog, at.accelerator, [n for n in COUNTS if n != chosen])
+    held = at.memory.held(context)
+    parts = at.memory.parts(sequences=max(1, min(held, scenario.batch or MAX_SEARCH_BATCH)), context_tokens=context)
+    own = MemoryByCount(chosen, at.split, parts, at.memory.usable_bytes, held, at.memory.held_interval(context))
+    return tuple(sorted((*others, own), key=lambda row: row.accelerators))
 
 
 def draw_parts_chart(at: Hardware, counts: Sequence[MemoryByCount]) -> None:

@@ -14,13 +14,15 @@ from test_pages_fuzz import headline, marks, open_app, open_scenario
 from sizing import catalog as catalogs
 from sizing import link as links
 from sizing.errors import InputError
+from sizing.inspect import Inspection
 from sizing.llm.config import parse_config
 from sizing.planner import plan
 from sizing.scenario import LlmScenario
 from ui.frame import plain
 from ui.inputs import LABELS
-from ui.memory import grouped
+from ui.memory import by_count, grouped, hardware_of
 from ui.memory_map import MARKS, map_of, replica_scenario
+from ui.own_model import checkpoint_changes
 from ui.state import PageState, adopt
 
 CONFIG = {
@@ -248,6 +250,42 @@ def test_checkpoint_of_another_model_is_refused_in_words() -> None:
     assert len(marks(at)) == 1
     assert "1,235,814,400 parameters" in marks(at)[0].replace("\\", "")
     assert "choose its model first" in marks(at)[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "details", "expected"),
+    [
+        ("gguf", 4_920_734_752, {"file_type": "Q4_K_M", "bits_per_weight": 4.9}, ("gguf_q4_k_m", "llama_cpp")),
+        ("gguf", 4_015_000_000, {"file_type": "Q3_K_S", "bits_per_weight": 4.0}, ("gguf_q3_k_m", "llama_cpp")),
+        ("safetensors", 16_060_522_496, {"bytes_by_dtype": {"BF16": 1}}, ("native", None)),
+        ("safetensors", 9_080_000_000, {"bytes_by_dtype": {"F8_E4M3": 2, "BF16": 1}}, ("fp8", None)),
+        ("safetensors index", 9_080_000_000, {"bytes_by_dtype": {}}, ("native", None)),
+    ],
+)
+def test_format_and_engine_follow_the_checkpoint(
+    kind: str, size: int, details: dict[str, Any], expected: tuple[str, str | None]
+) -> None:
+    found = Inspection(format=kind, parameters=8_030_261_248, weights_bytes=size, details=details)
+    changes = checkpoint_changes(found, LlmScenario(), catalogs.load())
+    assert changes["checkpoint_bytes"] == size
+    assert (changes["weight_format"], changes.get("runtime")) == expected
+    plan(LlmScenario(**changes), catalogs.load())
+
+
+def test_size_that_no_format_gives_is_not_of_the_model() -> None:
+    found = Inspection(format="safetensors", weights_bytes=500_000_000, details={"bytes_by_dtype": {}})
+    with pytest.raises(InputError, match="choose its model first"):
+        checkpoint_changes(found, LlmScenario(), catalogs.load())
+
+
+def test_chosen_count_is_shown_as_it_is_spread() -> None:
+    scenario, catalog = LlmScenario(model="deepseek-v3", tensor_parallel=8, pipeline_parallel=2), catalogs.load()
+    at = hardware_of(scenario, catalog, plan(scenario, catalog))
+    assert at is not None
+    rows = by_count(scenario, catalog, at)
+    assert [row.accelerators for row in rows] == [1, 2, 4, 8, 16]
+    assert (rows[-1].split.tensor, rows[-1].split.pipeline) == (8, 2)
+    assert all(sum(grouped(row.memory.parts).values()) == row.memory.used_bytes for row in rows)
 
 
 def test_file_that_is_no_model_is_refused_in_words() -> None:
