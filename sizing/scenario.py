@@ -34,7 +34,14 @@ DeepLearningRuntime = Literal["pytorch_eager", "onnxruntime", "tensorrt"]
 Attention = Literal["fused", "math"]
 StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
 
-CatalogId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+CATALOG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+VERSION = r"^\d{1,4}(\.\d{1,4}){0,3}$"
+PATTERN_WORDS = {
+    CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
+    VERSION: "a version such as 0.18, at most four numbers with dots",
+}
+"""What a text that follows a pattern is, for whoever typed another."""
+CatalogId = Annotated[str, Field(pattern=CATALOG_ID, max_length=100)]
 
 
 def field_error(field: str, value: object, allowed: str) -> PydanticCustomError:
@@ -145,7 +152,7 @@ class LlmScenario(ScenarioBase):
     runtime: LlmRuntime = Field("vllm", description="Serving engine.")
     engine_version: str | None = Field(
         None,
-        pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$",
+        pattern=VERSION,
         description="Version of the engine, such as 0.18; empty means the newest known here.",
     )
     batch: int | None = Field(
@@ -292,7 +299,7 @@ def _allowed(kind: str, context: dict[str, Any], message: str) -> str:
         "float_type": "a number",
         "finite_number": "a finite number",
         "string_type": "text",
-        "string_pattern_mismatch": "a catalog id (letters, digits, dot, dash, underscore)",
+        "string_pattern_mismatch": PATTERN_WORDS.get(str(context.get("pattern")), message),
         "bool_parsing": "True or False",
         "tuple_type": "a list",
         "model_attributes_type": "a mapping of fields",

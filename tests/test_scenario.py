@@ -45,6 +45,8 @@ def test_every_field_says_what_it_is(kind: str) -> None:
         ("kind: llm\nrequests_per_s: -1", "requests_per_s", "-1"),
         ("kind: llm\ncolour: red", "colour", "red"),
         ("kind: llm\nmodel: [1]", "model", "text"),
+        ("kind: llm\nmodel: a b", "model", "a catalog id"),
+        ("kind: llm\nengine_version: abc", "engine_version", "a version such as 0.18"),
         ("kind: llm\nprompt_tokens: 1.5", "prompt_tokens", "whole number"),
         ("kind: llm\nconcurrency: 3\nrequests_per_s: 2", "requests_per_s", "exactly one"),
         ("kind: llm\nrequests_per_s: null", "requests_per_s", "exactly one"),

@@ -12,6 +12,7 @@ import streamlit as st
 from sizing.plan import Deployment, Plan, Verdict
 from sizing.units import format_bytes, format_ms, format_usd
 from ui.frame import folding, plain
+from ui.inputs import words
 from ui.state import set_fields
 
 _WORKING_COLUMNS = ("Quantity", "Formula", "With the numbers", "Result", "Source", "Trust")
@@ -89,7 +90,7 @@ def _metrics(best: Deployment) -> None:
     rate = best.throughput.requests_per_s
     st.caption(
         plain(
-            f"{detail}, {best.runtime}; {best.provider} {best.region}, {cost.price_basis.replace('_', ' ')} price of "
+            f"{detail}, {words(best.runtime)}; {words(best.provider)} {best.region}, {cost.price_basis.replace('_', ' ')} price of "
             f"{cost.price_date}{marks}. Serves {rate.demanded:,.4g} of {rate.capacity:,.4g} requests/s possible "
             f"({best.utilization:.0%} utilization)." + (f" Price: {cost.price_note}." if cost.price_note else "")
         )

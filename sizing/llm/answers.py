@@ -52,19 +52,26 @@ class Reverse:
     binds: str
 
 
-def best_split(scenario: LlmScenario, model: LlmModel, count: int) -> Split | None:
-    """How a count of accelerators shares the model: the largest tensor degree that engines allow, the rest as a pipeline;
-    None if the count cannot be shared out so."""
+def best_split(scenario: LlmScenario, model: LlmModel, part: Accelerator, count: int) -> Split | None:
+    """How a count of accelerators shares the model, as the search would: the largest tensor degree within one machine
+    that engines allow, the rest as a pipeline; degrees that the scenario sets are kept where the count has room for
+    them. None if the count cannot be shared out so."""
     data = scenario.attention_data_parallel
     if count % data:
         return None
     each, layers = count // data, architecture_of(model).layers
-    for tensor in range(each, 0, -1):
-        if each % tensor == 0 and each // tensor <= layers:
-            split = split_of(scenario, tensor, each // tensor)
-            if refusal(scenario, model, split) is None:
-                return split
-    return None
+    within = min(each, part.max_accelerators_per_node // data)
+    splits = [
+        split_of(scenario, tp, each // tp) for tp in range(within, 0, -1) if each % tp == 0 and each // tp <= layers
+    ]
+    allowed = [split for split in splits if refusal(scenario, model, split) is None]
+    return next((split for split in allowed if _as_set(scenario, split)), next(iter(allowed), None))
+
+
+def _as_set(scenario: LlmScenario, split: Split) -> bool:
+    """Whether a split has the tensor and pipeline degrees that the scenario sets."""
+    tensor, pipeline = scenario.tensor_parallel, scenario.pipeline_parallel
+    return tensor in (None, split.tensor) and pipeline in (None, split.pipeline)
 
 
 def memory_map(scenario: LlmScenario, catalog: Catalog, counts: Sequence[int] = MAP_COUNTS) -> tuple[Cell, ...]:
@@ -74,12 +81,16 @@ def memory_map(scenario: LlmScenario, catalog: Catalog, counts: Sequence[int] = 
     """
     model, draft = model_of(scenario, catalog), draft_of(scenario, catalog)
     context = scenario.prompt_tokens + scenario.output_tokens
-    splits = {count: best_split(scenario, model, count) for count in counts}
+    splits: dict[tuple[int, int], Split | None] = {}
     cells = []
     for part in catalog.accelerators.values():
         if unsupported(scenario, model, part) is not None:
             continue
-        for count, split in splits.items():
+        for count in counts:
+            key = (part.max_accelerators_per_node, count)
+            if key not in splits:
+                splits[key] = best_split(scenario, model, part, count)
+            split = splits[key]
             if split is None:
                 cells.append(_refused(part, count))
                 continue

@@ -168,7 +168,7 @@ def memory_parts_by_count(
     context = scenario.prompt_tokens + scenario.output_tokens
     found = []
     for count in counts:
-        split = best_split(scenario, model, count)
+        split = best_split(scenario, model, part, count)
         if split is None:
             continue
         memory = memory_of(scenario, model, part, split, draft)
@@ -194,7 +194,7 @@ def holding_limits(
     longest = model.context_length or max(contexts)
     found = []
     for count in counts:
-        split = best_split(scenario, model, count)
+        split = best_split(scenario, model, part, count)
         if split is None:
             continue
         memory = memory_of(scenario, model, part, split, draft)

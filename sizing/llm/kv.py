@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
+from typing import TypeVar
 
 from sizing.catalog_rows import LlmModel
 from sizing.llm.architecture import Architecture, Cache
@@ -14,11 +15,15 @@ from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, stage_layers
 from sizing.scenario import KvFormat
 
+Key = TypeVar("Key")
 KV_BITS: dict[str, float] = {"bf16": 16, "fp16": 16, "fp8": 8, "int8": 8.25, "fp4": 4.5}
 """Bits an element of the KV cache, scales included: int8 with an fp32 scale a token and head of 128, fp4 with an fp8
 scale for each 16. Source: number formats; vLLM and TensorRT-LLM KV quantisation (2025)."""
 BLOCK_TOKENS = 16
 """Tokens of a KV block; a sequence fills whole blocks. Source: vLLM default block size on GPUs (2025)."""
+SAME_SIZE = 1.5
+"""Groups get the size of the largest kind while it is under this times the smallest. Source: vLLM KV cache manager (2026);
+1.25 in 2025."""
 CONV_BYTES = 2
 STATE_BYTES = 4
 """Bytes an element of the recurrent state (fp32) and of the convolution window before it (16 bit). Source: vLLM's Mamba
@@ -41,7 +46,6 @@ class KvLayout:
     conv_elements: int = 0
     state_elements: int = 0
     block_tokens: int = BLOCK_TOKENS
-    reported_elements_per_token: int = 0  # what the engine divides by to report tokens; 0: the elements above
 
     @property
     def sliding_elements_per_token(self) -> int:
@@ -78,12 +82,6 @@ class KvLayout:
             elements += width / stride
         return elements * KV_BITS[kv_format] / 8 + self.index_bytes_per_token
 
-    def reported_bytes_per_token(self, kv_format: KvFormat) -> float:
-        """What the engine divides its KV budget by to report tokens [bytes]."""
-        if not self.reported_elements_per_token:
-            return self.bytes_per_token(kv_format)
-        return self.reported_elements_per_token * KV_BITS[kv_format] / 8 + self.index_bytes_per_token
-
 
 def _width(cache: Cache, tensor: int) -> int:
     """Elements a token that a layer keeps on one rank [count]."""
@@ -92,20 +90,32 @@ def _width(cache: Cache, tensor: int) -> int:
     return ceil(cache.heads / tensor) * (cache.key_width + cache.value_width)
 
 
+def filled_groups(counts: Mapping[Key, int]) -> dict[Key, int]:
+    """Layers of each kind [count] once vLLM has filled its groups up: ceil(layers / size) x size.
+
+    Size = fewest layers of a kind; the most, if less than `SAME_SIZE` times the fewest.
+
+    Source: vLLM v1 KV cache manager, grouping of hybrid models (2026).
+
+    >>> filled_groups({"sliding": 52, "full": 10})
+    {'sliding': 60, 'full': 10}
+    """
+    fewest, most = min(counts.values()), max(counts.values())
+    size = most if most < SAME_SIZE * fewest else fewest
+    return {key: ceil(count / size) * size for key, count in counts.items()}
+
+
 def _grouped(caches: Sequence[Cache], layout: KvLayout, split: Split, whole: Sequence[Cache]) -> KvLayout:
     """The layout as vLLM allocates it: layers of unlike kinds in groups of equal size, padded; one block size for all.
 
-    Group size = fewest layers of a kind (the most, if less than 1.5 times the fewest); a kind fills ceil(layers / size)
-    groups. Blocks grow until one holds the state of a linear layer. Tokens are reported as if every group kept each token.
+    Sizes are those of `filled_groups`. Blocks grow until one holds the state of a linear layer.
 
     Source: vLLM v1 KV cache manager, grouping of hybrid models (2026).
     """
     counts = Counter((c.kind, c.window) for c in whole if c.kind != "none")
     if len(counts) < 2 or not {kind for kind, _ in counts} <= {"kv", "window", "chunk", "state"}:
         return layout
-    fewest, most = min(counts.values()), max(counts.values())
-    size = most if most < 1.5 * fewest else fewest
-    growth = {key: ceil(count / size) * size / count for key, count in counts.items()}
+    growth = {key: padded / counts[key] for key, padded in filled_groups(counts).items()}
     width = max((_width(c, split.tensor) for c in whole), default=0)
     states = [c for c in caches if c.kind == "state"]
     block, state, conv = layout.block_tokens, layout.state_elements, layout.conv_elements
@@ -120,7 +130,6 @@ def _grouped(caches: Sequence[Cache], layout: KvLayout, split: Split, whole: Seq
     if states:
         more = growth["state", 0]
         state, conv = ceil(state * more), ceil(conv * more)
-    padded = sum(growth[c.kind, c.window] for c in caches if c.kind != "none")
     return replace(
         layout,
         full_elements_per_token=full,
@@ -128,7 +137,6 @@ def _grouped(caches: Sequence[Cache], layout: KvLayout, split: Split, whole: Seq
         state_elements=state,
         conv_elements=conv,
         block_tokens=block,
-        reported_elements_per_token=round(padded * width),
     )
 
 

@@ -6,13 +6,14 @@ the fewest requests counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import ceil
 
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.llm.architecture import MTP, VISION, Architecture, ExtraPart
-from sizing.llm.engines.runtime_memory import RuntimeMemory, runtime_memory, total_bytes
+from sizing.llm.engines.kv_reported import reported_bytes_per_token
+from sizing.llm.engines.runtime_memory import LARGE_TOKENS, RuntimeMemory, runtime_memory, total_bytes
 from sizing.llm.formats import scheme_of
 from sizing.llm.kv import KvLayout, kv_by_stage
 from sizing.llm.rows import architecture_of
@@ -32,6 +33,8 @@ LORA_BYTES = 2
 """Bytes of a parameter of an adapter: 16 bit. Source: vLLM, lora_dtype auto (2025)."""
 LORA_GROUPS = ("attention", "dense_ffn", "shared_experts")
 """Matrices that an adapter changes: all linear ones but the experts. Source: usual target modules (2025)."""
+LONGEST_TOKENS = 131_072
+"""Longest request an engine is set up for where neither scenario nor model says (tokens)."""
 UNLIMITED = 10**6
 """Requests said to be held by a model that keeps nothing of a sequence (count)."""
 
@@ -45,6 +48,7 @@ class StageMemory:
     kv: KvLayout
     draft_kv: KvLayout | None
     fixed_bytes: int  # weights and extra parts
+    number: int = field(compare=False)  # of the stage, the first of those that are alike
 
     def sequence_bytes(self, context_tokens: int, kv_format: KvFormat) -> int:
         """KV cache and state of one sequence [bytes], those of a draft model included."""
@@ -62,11 +66,6 @@ class StageMemory:
         own = self.kv.bytes_per_token(kv_format)
         return own if self.draft_kv is None else own + self.draft_kv.bytes_per_token(kv_format)
 
-    def reported_bytes(self, kv_format: KvFormat) -> float:
-        """What the engine divides its KV budget by to report tokens [bytes]."""
-        own = self.kv.reported_bytes_per_token(kv_format)
-        return own if self.draft_kv is None else own + self.draft_kv.bytes_per_token(kv_format)
-
 
 @dataclass(frozen=True)
 class ReplicaMemory:
@@ -80,6 +79,7 @@ class ReplicaMemory:
     kv_format: KvFormat
     attention_data: int
     prefix_tokens: int
+    reported_bytes: tuple[float, ...]  # of each stage: what the engine divides its room by to report tokens
 
     @cached_property
     def usable_bytes(self) -> int:
@@ -129,11 +129,10 @@ class ReplicaMemory:
         return low
 
     def kv_tokens(self, runtime_bytes: int | None = None) -> int:
-        """Tokens of KV cache [count] of the replica as the engine reports them: budget / bytes a token, every layer
-        counted as if it kept each token, sliding and linear ones too."""
+        """Tokens of KV cache [count] of the replica as the engine reports them: budget / bytes a token. For models whose
+        layers are of several kinds engines report a figure of their own, which changed between versions."""
         found = []
-        for stage in self.stages:
-            each = stage.reported_bytes(self.kv_format)
+        for stage, each in zip(self.stages, self.reported_bytes, strict=True):
             room = self.budget_bytes(stage, runtime_bytes)
             found.append(int(room // each) if each and room > 0 else 0)
         return self.attention_data * min(found)
@@ -220,7 +219,7 @@ def _stages(
             extras.append(("draft_model", weights_by_stage(draft, "native", alone)[0][0].total_bytes))
             draft_kv = kv_by_stage(draft, alone)[0]
         fixed = held.total_bytes + sum(size for _, size in extras)
-        found.append(StageMemory(held, tuple(extras), kv, draft_kv, fixed))
+        found.append(StageMemory(held, tuple(extras), kv, draft_kv, fixed, number))
     return tuple(dict.fromkeys(found))
 
 
@@ -268,17 +267,26 @@ def replica_memory(
     True
     """
     shape = architecture_of(model)
+    gpu = accelerator.architecture if runtime == "vllm" else ""
+    lora = (adapters, adapter_rank)
+    stages = _stages(model, weight_format, split, lora, draft, with_mtp, checkpoint_bytes, gpu)
+    reported = []
+    for stage in stages:
+        own = None
+        if runtime == "vllm":
+            own = reported_bytes_per_token(
+                model,
+                split,
+                kv_format,
+                engine_version=engine_version,
+                context_tokens=context_tokens or model.context_length or LONGEST_TOKENS,
+                batched_tokens=max_batched_tokens or LARGE_TOKENS,
+                stage=stage.number,
+            )
+        drafted = stage.draft_kv.bytes_per_token(kv_format) if stage.draft_kv is not None else 0.0
+        reported.append(stage.token_bytes(kv_format) if own is None else own + drafted)
     return ReplicaMemory(
-        stages=_stages(
-            model,
-            weight_format,
-            split,
-            (adapters, adapter_rank),
-            draft,
-            with_mtp,
-            checkpoint_bytes,
-            accelerator.architecture if runtime == "vllm" else "",
-        ),
+        stages=stages,
         runtime=runtime_memory(
             model,
             accelerator,
@@ -299,4 +307,5 @@ def replica_memory(
         kv_format=kv_format,
         attention_data=split.attention_data,
         prefix_tokens=prefix_tokens,
+        reported_bytes=tuple(reported),
     )

@@ -59,4 +59,8 @@ def draft_of(scenario: LlmScenario, catalog: Catalog) -> LlmModel | None:
         return None
     if name not in catalog.llm_models:
         raise InputError("draft_model", name, "the id of a language model of the catalog, or mtp")
-    return _with_shape(catalog.llm_models[name])
+    draft, vocabulary = catalog.llm_models[name], model_of(scenario, catalog).vocab
+    if draft.vocab != vocabulary:
+        words = f"a model of the same vocabulary ({vocabulary:,} entries); {name} has {draft.vocab:,}"
+        raise InputError("draft_model", name, words)
+    return _with_shape(draft)

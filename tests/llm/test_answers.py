@@ -33,10 +33,15 @@ def test_the_map_says_of_every_part_and_count_whether_it_fits() -> None:
     assert at["h100-sxm-80gb", 4].fit == "room"
 
 
-def test_the_map_agrees_with_the_plan() -> None:
-    best = plan(LLAMA, CATALOG).recommended
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"tensor_parallel": 4, "pipeline_parallel": 2}, {"tensor_parallel": 8, "pipeline_parallel": 2}],
+)
+def test_the_map_agrees_with_the_plan(fields: dict[str, int]) -> None:
+    scenario = LLAMA.model_copy(update=fields)
+    best = plan(scenario, CATALOG).recommended
     assert best is not None
-    at = {(c.accelerator, c.count): c for c in memory_map(LLAMA, CATALOG)}
+    at = {(c.accelerator, c.count): c for c in memory_map(scenario, CATALOG)}
     cell = at[best.accelerator or "", best.accelerators_per_replica or 0]
     assert cell.requests == best.extra["max_sequences"]
     assert cell.kv_tokens == best.extra["kv_tokens_capacity"]
@@ -119,4 +124,29 @@ def test_a_smaller_sibling_is_of_the_family_and_smaller() -> None:
 
 def test_a_count_that_cannot_be_shared_out_is_none() -> None:
     odd = LLAMA.model_copy(update={"attention_data_parallel": 3})
-    assert best_split(odd, CATALOG.llm_model(LLAMA.model), 4) is None
+    assert best_split(odd, CATALOG.llm_model(LLAMA.model), CATALOG.accelerator("h100-sxm-80gb"), 4) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "count", "spread"),
+    [
+        ({}, 8, (8, 1)),
+        ({}, 16, (8, 2)),  # tensor parallel stays within a machine
+        ({"tensor_parallel": 4}, 8, (4, 2)),
+        ({"pipeline_parallel": 4}, 8, (2, 4)),
+        ({"tensor_parallel": 8}, 4, (4, 1)),  # the count has no room for what is set
+    ],
+)
+def test_a_count_is_spread_as_the_search_would_spread_it(
+    fields: dict[str, int], count: int, spread: tuple[int, int]
+) -> None:
+    scenario = LLAMA.model_copy(update=fields)
+    split = best_split(scenario, CATALOG.llm_model(LLAMA.model), CATALOG.accelerator("h100-sxm-80gb"), count)
+    assert split is not None
+    assert (split.tensor, split.pipeline) == spread
+
+
+def test_sixteen_parts_hold_about_twice_what_eight_do_although_the_model_has_eight_kv_heads() -> None:
+    at = {(c.accelerator, c.count): c for c in memory_map(LLAMA, CATALOG)}
+    eight, sixteen = at["h100-sxm-80gb", 8], at["h100-sxm-80gb", 16]
+    assert 1.9 * eight.kv_tokens < sixteen.kv_tokens < 2.6 * eight.kv_tokens

@@ -189,6 +189,7 @@ def test_rejections_name_what_runs_where() -> None:
         ({"model": "custom", "custom_config": "[]"}, "config.json"),
         ({"model": "custom", "custom_config": '{"model_type": "none-such"}'}, "model_type"),
         ({"draft_model": "none-such"}, "draft_model"),
+        ({"draft_model": "qwen2.5-0.5b"}, "draft_model"),  # of another vocabulary
         ({"draft_model": "mtp"}, "draft_model"),
         ({"expert_parallel": True}, "expert_parallel"),
         ({"attention_data_parallel": 64}, "attention_data_parallel"),

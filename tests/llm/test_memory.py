@@ -11,8 +11,10 @@ from sizing.errors import InputError
 from sizing.llm.config import parse_config
 from sizing.llm.kv import BLOCK_TOKENS, kv_by_stage, kv_bytes_per_token, kv_layout
 from sizing.llm.memory import ReplicaMemory, replica_memory
+from sizing.llm.models import model_of
 from sizing.llm.rows import architecture_of
-from sizing.llm.sharding import WHOLE, Split, not_divided, weights_bytes_per_rank
+from sizing.llm.sharding import WHOLE, Split, not_divided, weights_by_stage, weights_bytes_per_rank
+from sizing.scenario import LlmScenario
 from sizing.units import GIB
 
 CATALOG = load()
@@ -113,11 +115,11 @@ def test_a_tied_head_is_held_once() -> None:
 
 def test_activations_count_on_every_part_of_a_replica() -> None:
     """A planner that subtracts them once a replica overstates the room of 8 parts by seven times them."""
-    one, eight = memory("llama-3.1-70b", Split(tensor=8)), memory("llama-3.1-70b", Split(tensor=8))
-    assert one.runtime.total_bytes == eight.runtime.total_bytes
+    eight = memory("deepseek-v3", Split(tensor=1, attention_data=8, expert_parallel=True), H200)
     stage = eight.stages[0]
-    total = eight.usable_bytes
-    assert eight.budget_bytes(stage) == total - stage.fixed_bytes - eight.runtime.total_bytes
+    each = stage.sequence_bytes(4096, "bf16")
+    once = (8 * (eight.usable_bytes - stage.fixed_bytes) - eight.runtime.total_bytes) // each
+    assert once - eight.held(4096) == pytest.approx(7 * eight.runtime.total_bytes / each, abs=8)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +196,54 @@ def test_answers_in_both_directions_agree() -> None:
     assert found.held(longest) >= most > found.held(longest + BLOCK_TOKENS)
     low, high = found.held_interval(4096)
     assert low <= most <= high
+
+
+@pytest.mark.parametrize(
+    ("model", "architecture", "measured_gib"), [("gpt-oss-120b", "Hopper", 64.38), ("gpt-oss-20b", "Ampere", 13.72)]
+)
+def test_mxfp4_kernels_pad_experts(model: str, architecture: str, measured_gib: float) -> None:
+    """Public vLLM 0.14 and 0.19 logs; the checkpoints alone are 60.8 and 12.8 GiB."""
+    held = weights_by_stage(CATALOG.llm_model(model), "native", Split(), architecture)[0][0].total_bytes / GIB
+    bare = weights_by_stage(CATALOG.llm_model(model), "native", Split())[0][0].total_bytes / GIB
+    assert held == pytest.approx(measured_gib, rel=0.005)
+    assert bare < 0.96 * measured_gib
+
+
+def test_vllm_fills_up_groups_of_unlike_layers() -> None:
+    """gemma-3-1b: 22 sliding and 4 full layers are kept as 24 and 4: it pays for 28 layers, not 26."""
+    row = CATALOG.llm_model("gemma-3-1b-it")
+    bare, grouped = kv_by_stage(row, Split())[0], kv_by_stage(row, Split(), grouped=True)[0]
+    assert grouped.full_elements_per_token == bare.full_elements_per_token == 4 * 2 * 256
+    assert (bare.windows, grouped.windows) == (((512, 22 * 2 * 256),), ((512, 24 * 2 * 256),))
+
+
+def test_reported_tokens_of_hybrids_follow_the_rule_of_the_engine_version() -> None:
+    """Qwen3-Next: vLLM up to 0.20 divides by all 48 layers, later ones by what a request takes; one kind is the same."""
+    old, new = (
+        memory("qwen3-next-80b-a3b-instruct", Split(tensor=2), H200, engine_version=v) for v in ("0.19", "0.28")
+    )
+    ratio = (new.kv_tokens() / new.budget_bytes(new.stages[0])) / (old.kv_tokens() / old.budget_bytes(old.stages[0]))
+    assert 3.5 < ratio < 4.0
+    for version in ("0.19", "0.28"):
+        plain = memory("llama-3.1-8b", engine_version=version)
+        assert plain.kv_tokens() == plain.budget_bytes(plain.stages[0]) // 131_072
+
+
+def test_a_vision_tower_is_split_over_the_ranks_and_stays_in_16_bit() -> None:
+    tower = {
+        (weights, tp): dict(memory("gemma-3-27b-it", Split(tensor=tp), weight_format=weights).stages[0].extras)
+        for weights in ("bf16", "fp8")
+        for tp in (1, 2)
+    }
+    assert tower["bf16", 1] == tower["fp8", 1]
+    assert tower["bf16", 2]["vision_tower"] < 0.6 * tower["bf16", 1]["vision_tower"]
+
+
+def test_a_row_of_an_older_catalog_borrows_its_shape_from_the_present_one() -> None:
+    old = load("2026-11-22.ea7ed328")
+    assert old.llm_model("qwen3-next-80b-a3b-instruct").config_json is None
+    row = model_of(LlmScenario(model="qwen3-next-80b-a3b-instruct"), old)
+    assert architecture_of(row).parameters == old.llm_model("qwen3-next-80b-a3b-instruct").params_total
 
 
 # What must hold for every model, split and format.

@@ -12,7 +12,7 @@ from math import ceil
 from sizing.catalog_rows import LlmModel
 from sizing.llm.architecture import Cache
 from sizing.llm.engines.generations import version_of
-from sizing.llm.kv import BLOCK_TOKENS, CONV_BYTES, KV_BITS, STATE_BYTES
+from sizing.llm.kv import BLOCK_TOKENS, CONV_BYTES, KV_BITS, STATE_BYTES, filled_groups
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, stage_layers
 from sizing.scenario import KvFormat
@@ -20,8 +20,6 @@ from sizing.scenario import KvFormat
 BY_CONCURRENCY_SINCE = (0, 21, 0)
 """vLLM from here on reports concurrency x longest context; before, pages / groups x block. Source: vLLM issue 40691 (old
 rule in 0.19, 2026-04) and logs of 0.26 (new rule); the change lies between."""
-SAME_SIZE = 1.25
-"""Groups get the size of the largest kind while it is under this times the smallest. Source: vLLM kv_cache_utils (2025)."""
 
 
 def _per_token(cache: Cache, tensor_parallel: int, bits: float) -> float:
@@ -72,10 +70,7 @@ def reported_bytes_per_token(
         return None
     if len(kinds) == 1:
         return widths[0] * kinds.total()
-    size = min(kinds.values())
-    if max(kinds.values()) < SAME_SIZE * size:
-        size = max(kinds.values())
-    filled = {cache: ceil(count / size) * size for cache, count in kinds.items()}
+    filled = filled_groups(kinds)
     if version_of(engine_version) < BY_CONCURRENCY_SINCE:
         return sum(filled.values()) * max(widths)
     request = 0.0
