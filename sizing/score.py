@@ -10,6 +10,7 @@ from sizing import catalog as catalogs
 from sizing.catalog import Catalog
 from sizing.errors import InputError
 from sizing.llm.score import MEMORY_COLUMNS, score_memory
+from sizing.llm.score_speed import SERVING_COLUMNS, THROUGHPUT_COLUMNS, score_serving, score_throughput
 from sizing.score_table import Case, Scored, read_cases, summary, to_csv
 
 MAX_CASES_BYTES = 50_000_000
@@ -24,7 +25,11 @@ class Kind:
     score: Callable[[Case, Catalog], list[Scored]]
 
 
-KINDS: dict[str, Kind] = {"llm-memory": Kind(MEMORY_COLUMNS, score_memory)}
+KINDS: dict[str, Kind] = {
+    "llm-memory": Kind(MEMORY_COLUMNS, score_memory),
+    "llm-serving": Kind(SERVING_COLUMNS, score_serving),
+    "llm-throughput": Kind(THROUGHPUT_COLUMNS, score_throughput),
+}
 """Kinds of cases by the name the command takes."""
 
 

@@ -10,6 +10,7 @@ from math import ceil
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.errors import InputError
 from sizing.llm.architecture import MTP
+from sizing.llm.constants import generation_of
 from sizing.llm.formats import ENGINE_MIN_CAPABILITY, GGUF, cannot_run, capability, compute_peak, scheme_of
 from sizing.llm.memory import ReplicaMemory, replica_memory
 from sizing.llm.models import OWN_BLOCK
@@ -227,6 +228,7 @@ def _configurations(
             model,
             accelerator,
             part,
+            generation=generation_of(scenario.runtime, scenario.engine_version),
             weight_format=scenario.weight_format,
             split=split,
             prompt_tokens=scenario.prompt_tokens,

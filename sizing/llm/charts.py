@@ -14,7 +14,7 @@ from sizing.catalog_rows import Accelerator
 from sizing.errors import InputError
 from sizing.llm.answers import best_split
 from sizing.llm.candidates import memory_of, split_of
-from sizing.llm.constants import rates
+from sizing.llm.constants import engine_rates, generation_of
 from sizing.llm.memory import ReplicaMemory
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import MAX_SEARCH_BATCH, batch_grid
@@ -96,6 +96,7 @@ def _work(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tu
         model,
         part,
         shape,
+        generation=generation_of(scenario.runtime, scenario.engine_version),
         weight_format=scenario.weight_format,
         split=split,
         prompt_tokens=scenario.prompt_tokens,
@@ -118,11 +119,11 @@ def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment)
     columns = batch.astype(float)[None, :]
     tokens = scenario.output_tokens
     tpot, ttft = [], []
-    for case in rates(scenario.runtime):
+    for case in engine_rates(scenario.runtime, scenario.engine_version):
         each, first = uniform_tpot_ms(work, columns, tokens, case)
         tpot.append(each[0])
         ttft.append((first + (columns - 1.0) * prefill(work, case).occupied_ms / tokens)[0])
-    step = decode(work, columns, rates(scenario.runtime)[0])
+    step = decode(work, columns, engine_rates(scenario.runtime, scenario.engine_version)[0])
     e2e_ms = ttft[0] + (tokens - 1) * tpot[0]
     per_s = batch / e2e_ms * 1000.0
     return BatchCurve(
@@ -154,7 +155,7 @@ def load_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) 
         arrival_per_s=per_replica,
         batch_cap=np.full(len(LOADS), deployment.batch or 1, dtype=np.intp),
         output_tokens=scenario.output_tokens,
-        rates=rates(scenario.runtime)[0],
+        rates=engine_rates(scenario.runtime, scenario.engine_version)[0],
     )
     return LoadCurve(requests_per_s=per_replica * replicas, ttft_ms=done.ttft_ms, tpot_ms=done.tpot_ms)
 

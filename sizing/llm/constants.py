@@ -1,151 +1,224 @@
-"""The stated constants of speed: value, 80 % range, unit, source and date.
+"""The fitted constants of speed: value, 80 % range, unit, source and date, read from catalogs/llm_speed.yaml.
 
-Starting values are engineering judgement of what such kernels and engines reach; values and ranges were then adjusted by
-hand, in two rounds, on the public runs that `CHECKED` names. They are not a fit, and those errors are not held out.
+`python -m benchmarks.calibrate` writes that file from measured runs; nothing here is set by hand.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-CHECKED = (
-    "adjusted by hand on 1,272 of 1,611 public server runs, without attention data parallel and nvfp4 (median error there: time per output token 14 %, time to "
-    "first token 50 %; 87 % and 83 % inside the interval) and compared with 528 static-batch runs on A100 and H100 (9 %, "
-    "91 % inside); 390 runs on MI300X with engines of 2024 took about three times as long"
-)
-"""How the constants compare with measurements; shown beside each of them."""
+import numpy as np
+import yaml
+from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Constant:
-    """One constant with its 80 % range: `slow` and `fast` are its values when everything goes badly or well."""
-
-    name: str
-    value: float
-    slow: float
-    fast: float
-    unit: str
-    source: str
-    as_of: str = "2026-11"
-
-
-CONSTANTS: tuple[Constant, ...] = (
-    Constant(
-        "memory",
-        0.75,
-        0.55,
-        0.92,
-        "share of peak bandwidth",
-        "streaming kernels at decode sizes; STREAM-like copies reach 0.9",
+Quantity = float | NDArray[np.float64]
+FILE = Path(__file__).resolve().parents[2] / "catalogs" / "llm_speed.yaml"
+UNITS = {
+    "memory": ("share of peak bandwidth", "weights streamed by one pass"),
+    "kv": ("share of peak bandwidth", "KV cache read by attention at decode"),
+    "products": ("share of dense peak", "matrix products on whole tiles"),
+    "half_tokens": ("tokens", "tile of a matrix product: a pass of so many tokens takes twice the time of one of none"),
+    "expert_products": ("share of what other products reach", "grouped products of experts"),
+    "not_hidden": ("share of the shorter", "of reading weights and computing, what does not overlap"),
+    "attention": ("share of 16-bit peak", "attention products"),
+    "link": ("share of one-direction link bandwidth", "collectives"),
+    "collective_nvlink_us": ("us for each all-reduce", "latency with its launch on NVLink-like links"),
+    "collective_pcie_us": ("us for each all-reduce", "latency through PCIe and host memory"),
+    "hop_us": ("us for each pipeline hop", "point-to-point send with scheduling"),
+    "network_gb_per_s": ("GB/s between machines for each accelerator", "100 Gbit/s class network, assumed"),
+    "layer_us": ("us for each layer of a step", "kernel gaps and small kernels"),
+    "expert_layer_us": ("us more for each layer with experts", "routing, permutation, grouped products"),
+    "mixer_layer_us": (
+        "us more for each layer of latent or linear attention",
+        "its projections, convolution and state",
     ),
-    Constant(
-        "matmul_prefill",
-        0.50,
-        0.33,
-        0.75,
-        "share of dense peak",
-        "large matrix products of real servers, mixed with other work",
+    "index_layer_us": (
+        "us more for each layer with sparse attention",
+        "indexer, its rotation and quantisation, choice of keys",
     ),
-    Constant(
-        "matmul_decode", 0.45, 0.25, 0.75, "share of dense peak", "tall matrix products at batch up to a few hundred"
+    "expert_parallel_us": ("us more for each layer with experts", "sending tokens to experts on other ranks"),
+    "traffic": ("copies of a token's hidden vector in each layer", "activations moved between products"),
+    "expert_traffic": ("copies for each expert chosen", "activations sent to experts and brought back"),
+    "sequence_us": ("us for each sequence of a step", "sampling, detokenising, bookkeeping"),
+    "step_us": ("us for each step", "scheduling of one engine step"),
+    "prefill_layer_us": ("us for each layer of a prompt's pass", "kernels launched one by one, without CUDA graphs"),
+    "poll_steps": ("decode steps", "that a request waits before its prompt is begun, when others are decoding"),
+    "prefill_fixed_ms": ("ms for each request", "HTTP, tokenising, scheduling and the first reply"),
+    "bunch": (
+        "log odds",
+        "share of the others' prompts before one's own first token, at equal time in prompts and steps",
     ),
-    Constant("attention_prefill", 0.35, 0.22, 0.55, "share of 16-bit peak", "fused attention forward, causal"),
-    Constant(
-        "link", 0.60, 0.40, 0.85, "share of one-direction link bandwidth", "ring collectives at the sizes of one step"
-    ),
-    Constant(
-        "collective_nvlink_us",
-        12.0,
-        18.0,
-        7.0,
-        "us for each all-reduce",
-        "one-shot all-reduce with its launch on NVLink-like links",
-    ),
-    Constant(
-        "collective_pcie_us", 30.0, 50.0, 20.0, "us for each all-reduce", "all-reduce through PCIe and host memory"
-    ),
-    Constant("hop_us", 40.0, 80.0, 20.0, "us for each pipeline hop", "point-to-point send with scheduling"),
-    Constant(
-        "network_gb_per_s",
-        12.5,
-        6.0,
-        25.0,
-        "GB/s between machines for each accelerator",
-        "100 Gbit/s class network, assumed",
-    ),
-    Constant(
-        "layer_us", 20.0, 38.0, 12.0, "us for each layer of a step", "kernel gaps and small kernels under CUDA graphs"
-    ),
-    Constant(
-        "expert_layer_us",
-        28.0,
-        80.0,
-        12.0,
-        "us more for each layer with experts",
-        "routing, permutation and grouped products",
-    ),
-    Constant(
-        "prompts_before_first_token",
-        0.22,
-        0.6,
-        0.06,
-        "share of the others' prompts",
-        "clients that start together stay bunched",
-    ),
-    Constant(
-        "prefill_fixed_ms", 20.0, 45.0, 8.0, "ms for each request", "HTTP, tokenising, scheduling and the first reply"
-    ),
-    Constant("sequence_us", 8.0, 16.0, 3.0, "us for each sequence of a step", "sampling, detokenising and bookkeeping"),
-)
-
-STEP_US: dict[str, tuple[float, float, float]] = {
-    "vllm": (2000.0, 3500.0, 1000.0),
-    "sglang": (1500.0, 3000.0, 700.0),
-    "tensorrt_llm": (1000.0, 2000.0, 500.0),
-    "llama_cpp": (1500.0, 4000.0, 500.0),
+    "bunch_by_load": ("log odds for each e-fold", "the same, by time spent in prompts over time spent in steps"),
+    "bunch_by_clients": ("log odds for each e-fold", "the same, by requests in flight"),
 }
-"""Scheduling of one engine step [us]: value, slow, fast. Source: as `CONSTANTS`, engines of 2025 to 2026."""
+"""Unit of each constant of an engine, and what it stands for."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The constants of one case (centre, slow or fast), by name."""
+    """The constants of one case (centre, slow or fast), by name; `scale` and `first_scale` multiply the time of a pass
+    and of a first token, and are what an interval moves."""
+
+    memory: Quantity
+    kv: Quantity
+    products: Quantity
+    half_tokens: Quantity
+    expert_products: Quantity
+    not_hidden: Quantity
+    attention: Quantity
+    link: Quantity
+    collective_nvlink_us: Quantity
+    collective_pcie_us: Quantity
+    hop_us: Quantity
+    network_gb_per_s: Quantity
+    layer_us: Quantity
+    expert_layer_us: Quantity
+    mixer_layer_us: Quantity
+    index_layer_us: Quantity
+    expert_parallel_us: Quantity
+    traffic: Quantity
+    expert_traffic: Quantity
+    sequence_us: Quantity
+    step_us: Quantity
+    prefill_layer_us: Quantity
+    poll_steps: Quantity
+    prefill_fixed_ms: Quantity
+    bunch: Quantity
+    bunch_by_load: Quantity
+    bunch_by_clients: Quantity
+    scale: float = 1.0
+    first_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """How a family of parts and a format differ from what an engine reaches on Hopper in 16 bit."""
 
     memory: float
-    matmul_prefill: float
-    matmul_decode: float
-    attention_prefill: float
-    link: float
-    collective_nvlink_us: float
-    collective_pcie_us: float
-    hop_us: float
-    network_gb_per_s: float
-    layer_us: float
-    expert_layer_us: float
-    sequence_us: float
-    prompts_before_first_token: float
-    prefill_fixed_ms: float
-    step_us: float
+    products: float
+    gap: float
+    width: float  # exponent of the interval
+    inherited_from: str | None  # the family whose factors these are, for one that nobody measured
+
+
+@lru_cache(maxsize=1)
+def stated() -> dict[str, Any]:
+    """The file of constants as it stands."""
+    found: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+NEAREST = {"Blackwell Ultra": "Blackwell", "CDNA2": "CDNA3", "CDNA4": "CDNA3"}
+"""Architecture whose constants one takes over that nobody measured; any other takes those of Ampere. A rule of this
+product."""
+OTHERWISE = "Ampere"
+UNMEASURED_WIDTH = 1.5
+NO_FACTORS = {"memory": 1.0, "products": 1.0}
+
+
+def family_of(architecture: str, memory_type: str) -> str:
+    """Family of parts that share factors: architecture and kind of memory.
+
+    >>> family_of("Ampere", "HBM2e"), family_of("Ampere", "GDDR6X"), family_of("Apple M2", "LPDDR5")
+    ('Ampere HBM', 'Ampere GDDR', 'Apple LPDDR')
+    """
+    kind = re.match("[A-Z]+", memory_type)
+    return f"{architecture.split(' M')[0]} {kind[0] if kind else memory_type}"
+
+
+def factors_of(generation: str, family: str, unit: str, format_words: str) -> Factors:
+    """Factors of a family and a format under an engine: those fitted for the pair, else for the family under any engine,
+    else those of the nearest family, whose interval is 1.5 times as wide on a log scale.
+
+    >>> factors_of("vllm", "Hopper HBM", "bf16", "bf16").inherited_from is None
+    True
+    >>> factors_of("vllm", "Turing GDDR", "fp16", "fp16").inherited_from
+    'Ampere GDDR'
+    """
+    everywhere, here = stated(), stated()["engines"][generation]
+    name = family if family in everywhere["families"] else _nearest(family, everywhere["families"])
+    kind = format_kind(unit, format_words)
+    row = here["families"].get(name) or everywhere["families"][name]
+    form = here["formats"].get(kind) or everywhere["formats"].get(kind) or NO_FACTORS
+    return Factors(
+        memory=row["memory"] * form["memory"],
+        products=row["products"] * form["products"],
+        gap=row["gap"],
+        width=1.0 if name == family else UNMEASURED_WIDTH,
+        inherited_from=None if name == family else name,
+    )
+
+
+def _nearest(family: str, families: dict[str, Any]) -> str:
+    architecture, memory = family.rsplit(" ", 1)
+    likely = (f"{NEAREST.get(architecture, OTHERWISE)} {memory}", f"Apple {memory}", f"{OTHERWISE} {memory}")
+    return next((name for name in likely if name in families), f"{OTHERWISE} HBM")
+
+
+def format_kind(unit: str, format_words: str) -> str:
+    """Kind of product: the unit that multiplies, or `unpacked` where weights are widened before.
+
+    >>> format_kind("bf16", "int4 (AWQ, groups of 128)"), format_kind("fp8", "fp8")
+    ('unpacked', 'fp8')
+    """
+    if "mxfp4" in format_words:
+        return "mxfp4"
+    if unit in ("fp8", "fp4", "int8"):
+        return unit
+    return "16 bit" if format_words in ("bf16", "fp16", "fp32", "bf16 (fp8 trained)") else "unpacked"
+
+
+GENERATIONS: dict[str, tuple[tuple[tuple[int, int], str], ...]] = {
+    "vllm": (((0, 7), "vllm_2024"),),
+    "tensorrt_llm": (((0, 10), "tensorrt_llm_2024"), ((1, 1), "tensorrt_llm_1_0")),
+}
+"""First version that no longer belongs to a generation with constants of its own; what is newer, or of no stated version,
+is the engine of today. Source: new schedulers of vLLM 0.7 to 0.8 and TensorRT-LLM 0.10, its PyTorch runtime since 1.1; the
+boundaries are a choice."""
+_VERSION = re.compile(r"\D{0,2}(\d+)\.(\d+)")
+
+
+def generation_of(runtime: str, version: str | None) -> str:
+    """Key of the constants of an engine at a version.
+
+    >>> generation_of("vllm", "0.18.0"), generation_of("vllm", "v0.6.3"), generation_of("sglang", None)
+    ('vllm', 'vllm_2024', 'sglang')
+    """
+    found = _VERSION.match(version or "")
+    if version == "2024":
+        return next((name for _, name in GENERATIONS.get(runtime, ())), runtime)
+    if not found:
+        return runtime
+    at = int(found[1]), int(found[2])
+    return next((name for first, name in GENERATIONS.get(runtime, ()) if at < first), runtime)
 
 
 @lru_cache(maxsize=8)
-def rates(runtime: str) -> tuple[Rates, Rates, Rates]:
-    """Constants of an engine: centre, slow end and fast end of the 80 % interval, all taken together.
+def rates(generation: str) -> tuple[Rates, Rates, Rates]:
+    """Constants of an engine's generation: centre, slow end and fast end of the 80 % interval.
 
     >>> centre, slow, fast = rates("vllm")
-    >>> slow.memory < centre.memory < fast.memory <= 1
+    >>> fast.scale < centre.scale < slow.scale
     True
     """
-    cases = []
-    for index, end in enumerate(("value", "slow", "fast")):
-        named = {c.name: float(getattr(c, end)) for c in CONSTANTS}
-        cases.append(Rates(**named, step_us=STEP_US[runtime][index]))
-    return cases[0], cases[1], cases[2]
+    engine = stated()["engines"][generation]
+    named = {f.name: float(engine["constants"][f.name]["value"]) for f in fields(Rates) if f.name in UNITS}
+    ends = engine["interval"]
+    centre = Rates(**named)
+    slow = Rates(**named, scale=ends["step"][1], first_scale=ends["first_token"][1] / ends["step"][1])
+    fast = Rates(**named, scale=ends["step"][0], first_scale=ends["first_token"][0] / ends["step"][0])
+    return centre, slow, fast
 
 
-AMD_CAVEAT = (
-    "Public runs on MI300X with engines of 2024 took about three times this roofline's time; "
-    "newer engines were not compared."
-)
-"""Source: 390 static-batch runs, vLLM of 2024, fp16 (2026-11)."""
+def engine_rates(runtime: str, version: str | None) -> tuple[Rates, Rates, Rates]:
+    """Constants of an engine at a version: centre, slow end and fast end of the 80 % interval."""
+    return rates(generation_of(runtime, version))
+
+
+def checked() -> str:
+    """How the constants compare with measurements held back, in words; shown beside each figure that rests on them."""
+    return str(stated()["checked"])

@@ -99,6 +99,12 @@ def active_matmul_parameters(model: LlmModel) -> tuple[float, float]:
     return whole + share * groups.experts, groups.head or model.vocab * model.hidden
 
 
+def expert_parameters(model: LlmModel) -> float:
+    """Parameters of routed experts that multiply each token [count]: experts x experts per token / experts."""
+    shape = architecture_of(model)
+    return parameter_groups(model).experts * shape.experts_per_token / shape.experts if shape.experts else 0.0
+
+
 def checked_count(catalog: Catalog) -> int:
     """Models whose sum over tensors is compared with an independent count [count]."""
     return sum(has_formula(model) and model.params_total is not None for model in catalog.llm_models.values())

@@ -11,7 +11,7 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import LlmModel
 from sizing.cost import cost_of
 from sizing.llm.candidates import PORTED_VENDORS, RUNTIME_WORDS, check_context, check_formats, check_parallelism
-from sizing.llm.constants import AMD_CAVEAT, CHECKED
+from sizing.llm.constants import UNMEASURED_WIDTH, checked, factors_of, family_of, generation_of
 from sizing.llm.engines.runtime_memory import CHECKED_MEMORY
 from sizing.llm.formats import scheme_of
 from sizing.llm.kv import CONV_BYTES, STATE_BYTES
@@ -38,7 +38,7 @@ from sizing.units import format_ms, format_usd
 
 TTFT, TPOT = "Time to first token (TTFT)", "Time per output token (TPOT)"
 RULE_CONSTRAINTS = ("providers", "instances", "accelerators", "price", "runtime")
-SPEED_SOURCE = f"roofline with stated efficiencies, {CHECKED}"
+SPEED_SOURCE = "roofline with constants fitted on public runs (catalogs/llm_speed.yaml)"
 
 
 def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
@@ -199,7 +199,7 @@ def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs]) -> tuple[Ver
             limit_ms=limit,
             latency=latency[name],
             basis="estimated",
-            source="roofline, not calibrated",
+            source=SPEED_SOURCE,
         )
         for quantity, limit, name in limits
     )
@@ -214,8 +214,17 @@ def _warnings(scenario: LlmScenario, choice: Choice) -> tuple[str, ...]:
         said.append(
             f"A replica spans {machines} machines as a pipeline; the network between them is assumed to be 100 Gbit/s."
         )
-    if part.vendor == "AMD":
-        said.append(AMD_CAVEAT)
+    inherited = factors_of(
+        generation_of(scenario.runtime, scenario.engine_version),
+        family_of(part.architecture, part.memory_type),
+        "bf16",
+        "bf16",
+    ).inherited_from
+    if inherited:
+        said.append(
+            f"Nobody measured {part.architecture} here: its speed takes the constants of {inherited}, "
+            f"with an interval {UNMEASURED_WIDTH:g} times as wide."
+        )
     if part.vendor in PORTED_VENDORS:
         said.append(
             f"{RUNTIME_WORDS[scenario.runtime]} reaches {part.name} through a port that nothing here was compared with."
@@ -229,14 +238,16 @@ def _warnings(scenario: LlmScenario, choice: Choice) -> tuple[str, ...]:
 
 def _caveats(scenario: LlmScenario, model: LlmModel) -> tuple[str, ...]:
     shape = architecture_of(model)
-    said = [f"Speed is a roofline with stated efficiencies, not yet calibrated: {CHECKED}.", CHECKED_MEMORY]
+    said = [f"Speed is a roofline with constants fitted on public runs: {checked()}.", CHECKED_MEMORY]
     said += shape.caveats
     if any(kind.cache.state_elements for kind in shape.kinds):
         said.append(
             f"State of linear layers is counted at {STATE_BYTES} bytes an element (fp32), its convolution at {CONV_BYTES}."
         )
     if scenario.runtime == "llama_cpp":
-        said.append("The speed of llama.cpp was compared with nothing here: its constants are those of vLLM.")
+        said.append(
+            "llama.cpp was compared at batch 1 only: what it does with many requests at once is not known here."
+        )
     if scenario.attention_data_parallel > 1 or scenario.expert_parallel:
         said.append("Traffic between experts is counted as if it were an all-reduce.")
     said.append("Prompts and replies are taken at their mean length; longer ones wait longer.")

@@ -59,10 +59,10 @@ _WEIGHT_NAMES: tuple[tuple[str, WeightFormat], ...] = (
     (r"fp8", "fp8"),
 )
 """Formats that the names of checkpoints state. Source: naming of published checkpoints (2026)."""
-_ENGINES = {"trtllm": "tensorrt_llm", "llamacpp": "llama_cpp", "llama.cpp": "llama_cpp"}
+ENGINES = {"trtllm": "tensorrt_llm", "llamacpp": "llama_cpp", "llama.cpp": "llama_cpp"}
 
 
-class _SkipError(Exception):
+class SkipError(Exception):
     """A case that cannot be predicted, with the reason."""
 
 
@@ -85,7 +85,8 @@ def vision_parameters(checkpoint: str) -> float:
     return next(found, 0.0)
 
 
-def _model(case: Case, catalog: Catalog) -> LlmModel:
+def model_of_case(case: Case, catalog: Catalog) -> LlmModel:
+    """Model of a case, by its id, or by the name of its checkpoint. Raises SkipError for one not in the catalog."""
     name = case.text("model")
     if name in catalog.llm_models:
         return catalog.llm_models[name]
@@ -93,37 +94,41 @@ def _model(case: Case, catalog: Catalog) -> LlmModel:
     for row in catalog.llm_models.values():
         if row.name.lower() in wanted:
             return row
-    raise _SkipError(f"model {name or case.text('checkpoint') or 'empty'} is not in the catalog")
+    raise SkipError(f"model {name or case.text('checkpoint') or 'empty'} is not in the catalog")
 
 
-def _weight_format(case: Case, model: LlmModel) -> WeightFormat:
+def weight_format_of(case: Case, model: LlmModel) -> WeightFormat:
     """Format of a case: the one stated; the published one where that is meant; else what the checkpoint's name says."""
     stated = case.text("weight_format").lower()
     name = case.text("checkpoint").rsplit("/", 1)[-1].lower()
     named = next((form for pattern, form in _WEIGHT_NAMES if re.search(pattern, name)), None)
     if not stated:
         return named or "native"
+    if f"gguf_{stated}" in get_args(WeightFormat):
+        stated = f"gguf_{stated}"
     if stated not in get_args(WeightFormat):
-        raise _SkipError(f"weight format {stated} is not known")
+        raise SkipError(f"weight format {stated} is not known")
     if stated != "native" and model.native_dtype.startswith(stated) and named in (None, stated):
         return "native"
     return stated  # type: ignore[return-value]
 
 
-def _kv_format(case: Case) -> KvFormat:
+def kv_format_of(case: Case) -> KvFormat:
+    """KV format of a case; 16 bit where none is stated. Raises SkipError for one that is not known."""
     stated = case.text("kv_format").lower() or "bf16"
     if stated == "auto":
         return "bf16"
     stated = "fp8" if stated.startswith("fp8") else stated
     if stated not in get_args(KvFormat):
-        raise _SkipError(f"KV format {stated} is not known")
+        raise SkipError(f"KV format {stated} is not known")
     return stated  # type: ignore[return-value]
 
 
-def _accelerator(case: Case, catalog: Catalog) -> Accelerator:
+def accelerator_of(case: Case, catalog: Catalog) -> Accelerator:
+    """Accelerator of a case. Raises SkipError for one not in the catalog."""
     name = case.text("accelerator")
     if name not in catalog.accelerators:
-        raise _SkipError(f"accelerator {name or 'empty'} is not in the catalog")
+        raise SkipError(f"accelerator {name or 'empty'} is not in the catalog")
     return catalog.accelerators[name]
 
 
@@ -148,13 +153,13 @@ def _stages(
 
 
 def _memory(case: Case, catalog: Catalog) -> dict[str, _Prediction]:
-    model, accelerator = _model(case, catalog), _accelerator(case, catalog)
+    model, accelerator = model_of_case(case, catalog), accelerator_of(case, catalog)
     engine = case.text("engine").lower().replace("-", "_") or "vllm"
-    engine, version = _ENGINES.get(engine, engine), case.text("engine_version") or None
+    engine, version = ENGINES.get(engine, engine), case.text("engine_version") or None
     try:
         generation = generation_of(engine, version, own_build=accelerator.vendor != "AMD")
     except InputError as error:
-        raise _SkipError(str(error)) from None
+        raise SkipError(str(error)) from None
     split = Split(
         case.whole("tp", most=128) or 1,
         case.whole("pp", most=128) or 1,
@@ -167,9 +172,9 @@ def _memory(case: Case, catalog: Catalog) -> dict[str, _Prediction]:
     sequences = case.whole("max_sequences")
     try:
         architecture = accelerator.architecture if engine == "vllm" else ""
-        stages = _stages(model, _weight_format(case, model), split, _kv_format(case), tower, architecture)
+        stages = _stages(model, weight_format_of(case, model), split, kv_format_of(case), tower, architecture)
     except InputError as error:
-        raise _SkipError(str(error)) from None
+        raise SkipError(str(error)) from None
     beside = runtime_memory(
         model,
         accelerator,
@@ -191,7 +196,7 @@ def _memory(case: Case, catalog: Catalog) -> dict[str, _Prediction]:
         reported = reported_bytes_per_token(
             model,
             split,
-            _kv_format(case),
+            kv_format_of(case),
             engine_version=version,
             context_tokens=context or model.context_length or LONGEST_UNKNOWN,
             batched_tokens=batched or default_batch(accelerator, generation)[0],
@@ -226,7 +231,7 @@ def score_memory(case: Case, catalog: Catalog) -> list[Scored]:
     measured = {name: case.number(name) for name in MEMORY_QUANTITIES}
     try:
         found = _memory(case, catalog)
-    except _SkipError as reason:
+    except SkipError as reason:
         return [Scored(case.text("id"), "", skipped_because=str(reason))]
     rows = []
     for name in MEMORY_QUANTITIES:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sizing.catalog_rows import LlmModel
 from sizing.fleet import Offer, instances_for, rejection
 from sizing.llm.candidates import Configuration, configurations, placeable, unsupported
-from sizing.llm.constants import Rates, rates
+from sizing.llm.constants import Rates, engine_rates
 from sizing.llm.serving import Loaded, capacity_per_s, closed_loop, open_loop, uniform_tpot_ms
 from sizing.llm.shortage import memory_rejection
 from sizing.llm.speed import Work, select, stack
@@ -107,7 +107,7 @@ def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer], draf
             memory_rejection(scenario, model, draft, o, by_part[o.instance.accelerator_id or ""]) for o in usable
         ]
         return Found((), tuple(rejected), evaluated)
-    centre = rates(scenario.runtime)[0]
+    centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
     group, failures, points = _with_batch(scenario, fitting, centre)
     rows_of: dict[str, list[int]] = {}
     for row, item in enumerate(group.items):
@@ -319,7 +319,7 @@ def _choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[t
         tuple(group.items[i] for i in rows), select(group.work, index), group.batch[index], group.capacity_per_s[index]
     )
     count = replicas[index].astype(float)
-    centre, slow, fast = rates(scenario.runtime)
+    centre, slow, fast = engine_rates(scenario.runtime, scenario.engine_version)
     done = load(scenario, part, count, centre)
     served = done.requests_per_s
     slow_capacity = capacity_per_s(part.work, part.batch, scenario.output_tokens, slow)
@@ -382,7 +382,9 @@ def _binding(scenario: LlmScenario, group: Group, row: int, replicas: int) -> st
             group.batch[row : row + 1],
             group.capacity_per_s[row : row + 1],
         )
-        fewer = load(scenario, part, np.array([replicas - 1.0]), rates(scenario.runtime)[0])
+        fewer = load(
+            scenario, part, np.array([replicas - 1.0]), engine_rates(scenario.runtime, scenario.engine_version)[0]
+        )
         return _miss(scenario, fewer, 0)[0]
     if replicas == 1:
         return "memory" if item.accelerators > 1 else "one replica is the least"

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.errors import InputError
 from sizing.llm.architecture import Architecture
-from sizing.llm.constants import Rates
+from sizing.llm.constants import Rates, factors_of, family_of
 from sizing.llm.formats import BYTES_16_BIT, compute_peak, scheme_of
 from sizing.llm.kv import kv_by_stage
-from sizing.llm.parameters import active_matmul_parameters
+from sizing.llm.parameters import active_matmul_parameters, expert_parameters
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, step_bytes
 from sizing.scenario import KvFormat, WeightFormat
@@ -50,6 +50,7 @@ class Work:
     expert_share: Quantity  # experts chosen by a token / experts
     kv_bytes_per_sequence: Quantity  # read at each step, at the mean context of decoding
     decode_flops_per_token: Quantity
+    expert_flops_per_token: Quantity  # of them, in experts
     prefill_flops: Quantity  # products of the whole prompt
     prefill_attention_flops: Quantity
     decode_attention_flops: Quantity
@@ -60,11 +61,20 @@ class Work:
     prompt_tokens: Quantity
     prompt_chunks: Quantity
     hidden_bytes: Quantity  # of one token's hidden vector, 16 bit
+    activation_bytes: Quantity  # one copy of a token's hidden vector in each layer
+    expert_activation_bytes: Quantity  # the same for each expert it is sent to
+    expert_parallel: Quantity  # 1 or 0
+    mixer_layers: Quantity  # of latent or linear attention
+    index_layers: Quantity  # with an indexer of sparse attention
     bandwidth_bytes_per_s: Quantity
     peak_flops_per_s: Quantity
     peak_16_bit_flops_per_s: Quantity
     link_bytes_per_s: Quantity
     is_pcie: Quantity
+    memory_factor: Quantity  # of this family of parts, on the engine's share of bandwidth
+    products_factor: Quantity  # of this family and format, on the engine's share of the peak
+    gap_factor: Quantity  # of this family, on everything between kernels
+    width: Quantity  # exponent of the interval: 1, more for parts that nobody measured
 
 
 _WORK_FIELDS = tuple(f.name for f in fields(Work))
@@ -91,6 +101,7 @@ class ModelWork:
     expert_share: float
     kv_bytes_per_sequence: float
     decode_flops_per_token: float
+    expert_flops_per_token: float
     prefill_flops: float
     prefill_attention_flops: float
     decode_attention_flops: float
@@ -124,6 +135,7 @@ def model_work(
         expert_share=(model.experts_per_token or 0) / model.experts if model.experts else 0.0,
         kv_bytes_per_sequence=cache / split.attention_data,
         decode_flops_per_token=OPERATIONS_PER_PARAMETER * (active + head_active) / ranks,
+        expert_flops_per_token=OPERATIONS_PER_PARAMETER * expert_parameters(model) / ranks,
         prefill_flops=OPERATIONS_PER_PARAMETER * (active * prompt_tokens + head_active) / ranks,
         prefill_attention_flops=_attention_flops(shape, prompt_tokens, causal_mean=True) * prompt_tokens / ranks,
         decode_attention_flops=_attention_flops(shape, context, causal_mean=False) / ranks,
@@ -157,16 +169,20 @@ def work_of(
     accelerator: Accelerator,
     part: ModelWork,
     *,
+    generation: str,
     weight_format: WeightFormat,
     split: Split,
     prompt_tokens: int,
     max_batched_tokens: int,
 ) -> Work:
-    """Work of one candidate: the model's part and the peaks of the accelerator."""
+    """Work of one candidate: the model's part, the peaks of the accelerator, and how an engine's generation differs on
+    its family and format."""
     peak = compute_peak(accelerator, scheme_of(model, weight_format))
     half = accelerator.bf16_tflops or accelerator.fp16_tflops
     if peak is None or half is None:
         raise InputError("accelerators", accelerator.id, "an accelerator whose peak rate in this format is known")
+    family = family_of(accelerator.architecture, accelerator.memory_type)
+    factors = factors_of(generation, family, peak[1], scheme_of(model, weight_format).words)
     is_pcie = accelerator.scaleup_domain_accelerators < split.width
     link = accelerator.pcie_gb_per_s if is_pcie else accelerator.interconnect_gb_per_s
     return Work(
@@ -175,6 +191,7 @@ def work_of(
         expert_share=part.expert_share,
         kv_bytes_per_sequence=part.kv_bytes_per_sequence,
         decode_flops_per_token=part.decode_flops_per_token,
+        expert_flops_per_token=part.expert_flops_per_token,
         prefill_flops=part.prefill_flops,
         prefill_attention_flops=part.prefill_attention_flops,
         decode_attention_flops=part.decode_attention_flops,
@@ -185,12 +202,32 @@ def work_of(
         prompt_tokens=prompt_tokens,
         prompt_chunks=ceil(prompt_tokens / max_batched_tokens),
         hidden_bytes=model.hidden * BYTES_16_BIT,
+        activation_bytes=model.hidden * BYTES_16_BIT * model.layers,
+        expert_activation_bytes=model.hidden * BYTES_16_BIT * model.moe_layers * (model.experts_per_token or 0),
+        expert_parallel=split.expert_parallel,
+        mixer_layers=_mixer_layers(architecture_of(model)),
+        index_layers=_index_layers(architecture_of(model)),
         bandwidth_bytes_per_s=accelerator.memory_bandwidth_bytes_per_s,
         peak_flops_per_s=peak[0],
         peak_16_bit_flops_per_s=half * 1e12,
         link_bytes_per_s=(link or accelerator.pcie_gb_per_s or 1.0) * GB,
         is_pcie=is_pcie,
+        memory_factor=factors.memory,
+        products_factor=factors.products,
+        gap_factor=factors.gap,
+        width=factors.width,
     )
+
+
+def _mixer_layers(shape: Architecture) -> int:
+    """Layers of latent or linear attention [count]."""
+    special = ("latent", "compressed", "state")
+    return sum(n for kind, n in zip(shape.kinds, shape.counts, strict=True) if kind.cache.kind in special)
+
+
+def _index_layers(shape: Architecture) -> int:
+    """Layers that choose their keys with an indexer [count]."""
+    return sum(n for kind, n in zip(shape.kinds, shape.counts, strict=True) if kind.cache.index_width)
 
 
 @dataclass(frozen=True)
@@ -199,7 +236,11 @@ class Decode:
 
     step_ms: Floats
     memory_ms: Floats
+    weights_ms: Floats
+    kv_ms: Floats
     compute_ms: Floats
+    products_ms: Floats
+    attention_ms: Floats
     collective_ms: Floats
     overhead_ms: Floats
     bound_ms: Floats
@@ -210,32 +251,85 @@ class Decode:
         return np.asarray(self.memory_ms >= self.compute_ms)
 
 
+def _share(share: Quantity, factor: Quantity) -> Quantity:
+    """An engine's share of a peak on this family of parts; never more than the peak."""
+    return np.minimum(share * factor, 1.0)
+
+
+def _products_ms(work: Work, tokens: Quantity, flops: Quantity, rates: Rates) -> tuple[Floats, Floats]:
+    """Products of a pass of so many tokens [ms]: at the peak, and as kernels do them.
+
+    Kernels work on whole tiles: a matrix takes the time of tokens + h tokens, an expert that of its tokens + h, h the
+    tokens at which half the share is reached; share = the engine's x the family's, x that of grouped products in
+    experts.
+    """
+    chosen = np.maximum(work.expert_share, 1e-9)
+    touched = np.where(work.expert_share > 0, 1.0 - (1.0 - work.expert_share) ** tokens, 0.0)
+    in_experts = work.expert_flops_per_token / work.decode_flops_per_token
+    dense = work.decode_flops_per_token - work.expert_flops_per_token
+    tiles = dense + work.expert_flops_per_token * touched / chosen / rates.expert_products
+    as_done = flops * (1.0 - in_experts + in_experts / rates.expert_products) + rates.half_tokens * tiles
+    share = _share(rates.products, work.products_factor)
+    to_ms = MS_PER_S / work.peak_flops_per_s
+    return np.asarray(flops * to_ms), np.asarray(as_done * to_ms / share)
+
+
+def _weights_bytes(work: Work, tokens: Quantity) -> Quantity:
+    """Weights that a pass of so many tokens reads [bytes]: all but experts, and the experts that a token chose."""
+    touched = 1.0 - (1.0 - work.expert_share) ** tokens
+    return work.dense_weight_bytes + work.expert_weight_bytes * touched
+
+
+def _traffic_ms(work: Work, tokens: Quantity, rates: Rates) -> Quantity:
+    """Reading and writing activations between products [ms]: norms, residuals, quantisation, and the copies that go to
+    experts and come back; every tensor-parallel rank does it for all tokens."""
+    copies = rates.traffic * work.activation_bytes + rates.expert_traffic * work.expert_activation_bytes
+    return tokens * copies / work.bandwidth_bytes_per_s * MS_PER_S
+
+
+def _together_ms(memory_ms: Quantity, compute_ms: Quantity, rates: Rates) -> Floats:
+    """Reading and computing [ms]: the longer of them, and the share of the shorter that is not hidden behind it."""
+    return np.maximum(memory_ms, compute_ms) + rates.not_hidden * np.minimum(memory_ms, compute_ms)
+
+
 def decode(work: Work, batch: Floats, rates: Rates) -> Decode:
     """Time of one decode step [ms] for each candidate and batch size.
 
-    Step = max(bytes / (e_m x bandwidth), operations / (e_c x peak)) + collectives + overhead; experts read = all x
-    (1 - (1 - k / E)^m), m = batch / pp sequences in each of pp microbatches.
+    Step = max(W, P) + u x min(W, P) + max(K, A) + collectives + gaps, with W the weights read (experts touched at this
+    batch) over e_w x bandwidth, P the products over e_p x peak in tiles, K the KV cache over e_k x bandwidth, A the
+    attention over e_a x peak; m = batch / pp sequences in each of pp microbatches. Never less than physics allows.
 
-    Source: roofline of Williams et al. 2009; expected experts touched: independent choices, own.
+    Source: roofline of Williams et al. 2009; expected experts touched: independent choices; own.
     """
     micro = np.maximum(batch / work.pipeline_parallel, 1.0)
-    touched = 1.0 - (1.0 - work.expert_share) ** micro
-    moved = work.dense_weight_bytes + work.expert_weight_bytes * touched + micro * work.kv_bytes_per_sequence
-    peak_memory_ms = moved / work.bandwidth_bytes_per_s * MS_PER_S
-    products_ms = micro * work.decode_flops_per_token / work.peak_flops_per_s * MS_PER_S
-    attention_ms = micro * work.decode_attention_flops / work.peak_16_bit_flops_per_s * MS_PER_S
-    memory_ms = peak_memory_ms / rates.memory
-    compute_ms = (products_ms + attention_ms) / rates.matmul_decode
+    weights_peak_ms = _weights_bytes(work, micro) / work.bandwidth_bytes_per_s * MS_PER_S
+    kv_peak_ms = micro * work.kv_bytes_per_sequence / work.bandwidth_bytes_per_s * MS_PER_S
+    products_peak_ms, products_ms = _products_ms(work, micro, micro * work.decode_flops_per_token, rates)
+    attention_peak_ms = micro * work.decode_attention_flops / work.peak_16_bit_flops_per_s * MS_PER_S
+    weights_ms = weights_peak_ms / _share(rates.memory, work.memory_factor)
+    kv_ms = kv_peak_ms / _share(rates.kv, work.memory_factor)
+    attention_ms = attention_peak_ms / _share(rates.attention, work.products_factor)
     collective_ms = _collective_ms(work, micro, rates) + _hops_ms(work, micro, rates)
-    overhead_us = rates.step_us + work.layers * rates.layer_us + work.expert_layers * rates.expert_layer_us
-    overhead_ms = (overhead_us + micro * rates.sequence_us) / US_PER_MS
+    expert_layer_us = rates.expert_layer_us + work.expert_parallel * rates.expert_parallel_us
+    overhead_us = rates.step_us + work.layers * rates.layer_us + work.expert_layers * expert_layer_us
+    overhead_us = overhead_us + work.mixer_layers * rates.mixer_layer_us + work.index_layers * rates.index_layer_us
+    overhead_ms = work.gap_factor * (overhead_us + micro * rates.sequence_us) / US_PER_MS + _traffic_ms(
+        work, micro, rates
+    )
+    bound_ms = np.maximum(weights_peak_ms + kv_peak_ms, products_peak_ms + attention_peak_ms)
+    step_ms = _together_ms(weights_ms, products_ms, rates) + np.maximum(kv_ms, attention_ms)
+    step_ms = np.maximum((step_ms + collective_ms + overhead_ms) * rates.scale**work.width, bound_ms)
     return Decode(
-        step_ms=np.maximum(memory_ms, compute_ms) + collective_ms + overhead_ms,
-        memory_ms=memory_ms,
-        compute_ms=compute_ms,
+        step_ms=step_ms,
+        memory_ms=weights_ms + kv_ms,
+        weights_ms=np.asarray(weights_ms),
+        kv_ms=kv_ms,
+        compute_ms=products_ms + attention_ms,
+        products_ms=products_ms,
+        attention_ms=attention_ms,
         collective_ms=collective_ms,
-        overhead_ms=np.broadcast_to(overhead_ms, memory_ms.shape),
-        bound_ms=np.maximum(peak_memory_ms, products_ms + attention_ms),
+        overhead_ms=np.broadcast_to(overhead_ms, step_ms.shape),
+        bound_ms=bound_ms,
     )
 
 
@@ -252,26 +346,30 @@ class Prefill:
 def prefill(work: Work, rates: Rates) -> Prefill:
     """Time to process one prompt [ms] for each candidate.
 
-    Alone = max(products / (e_p x peak) + attention, weights / (e_m x bandwidth)) + collectives + overhead of each
-    chunk;
-    occupied = (products + attention + collectives) / pp: weights are shared with the decode steps it travels with.
+    Alone = max(W, P) + u x min(W, P) + attention + collectives + gaps of each chunk, and what a request takes outside;
+    occupied = (P + attention + collectives) / pp: weights are shared with the decode steps it travels with.
 
     Source: roofline of Williams et al. 2009; chunked prefill: Agrawal et al. 2023 (Sarathi).
     """
-    products_ms = work.prefill_flops / work.peak_flops_per_s * MS_PER_S
-    attention_ms = work.prefill_attention_flops / work.peak_16_bit_flops_per_s * MS_PER_S
-    compute_ms = products_ms / rates.matmul_prefill + attention_ms / rates.attention_prefill
-    touched = 1.0 - (1.0 - work.expert_share) ** work.prompt_tokens
-    weights_ms = (work.dense_weight_bytes + work.expert_weight_bytes * touched) / work.bandwidth_bytes_per_s * MS_PER_S
-    collective_ms = _collective_ms(work, work.prompt_tokens, rates)
-    overhead_us = rates.step_us + work.layers * rates.layer_us + work.expert_layers * rates.expert_layer_us
-    alone_ms = np.maximum(compute_ms, weights_ms / rates.memory) + collective_ms
-    alone_ms = alone_ms + _hops_ms(work, work.prompt_tokens, rates)
-    alone_ms = alone_ms + (rates.prefill_fixed_ms + work.prompt_chunks * overhead_us / US_PER_MS)
+    tokens = work.prompt_tokens
+    products_peak_ms, products_ms = _products_ms(work, tokens, work.prefill_flops, rates)
+    attention_peak_ms = work.prefill_attention_flops / work.peak_16_bit_flops_per_s * MS_PER_S
+    attention_ms = attention_peak_ms / _share(rates.attention, work.products_factor)
+    weights_peak_ms = _weights_bytes(work, tokens) / work.bandwidth_bytes_per_s * MS_PER_S
+    weights_ms = weights_peak_ms / _share(rates.memory, work.memory_factor)
+    collective_ms = _collective_ms(work, tokens, rates)
+    overhead_us = rates.step_us + (work.layers + work.expert_layers) * rates.prefill_layer_us
+    gaps_ms = work.gap_factor * work.prompt_chunks * overhead_us / US_PER_MS
+    traffic_ms = _traffic_ms(work, tokens, rates)
+    alone_ms = _together_ms(weights_ms, products_ms, rates) + attention_ms + collective_ms
+    alone_ms = alone_ms + _hops_ms(work, tokens, rates) + rates.prefill_fixed_ms + gaps_ms + traffic_ms
+    bound_ms = np.maximum(products_peak_ms + attention_peak_ms, weights_peak_ms)
+    occupied_ms = (products_ms + attention_ms + collective_ms + traffic_ms) / work.pipeline_parallel
+    scale = rates.scale**work.width
     return Prefill(
-        alone_ms=alone_ms,
-        occupied_ms=(compute_ms + collective_ms) / work.pipeline_parallel,
-        bound_ms=np.maximum(products_ms + attention_ms, weights_ms),
+        alone_ms=np.maximum(alone_ms * scale, bound_ms),
+        occupied_ms=np.maximum(occupied_ms * scale, (products_peak_ms + attention_peak_ms) / work.pipeline_parallel),
+        bound_ms=bound_ms,
     )
 
 

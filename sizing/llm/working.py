@@ -6,7 +6,7 @@ import numpy as np
 
 from sizing.catalog_rows import LlmModel
 from sizing.llm.candidates import RUNTIME_WORDS
-from sizing.llm.constants import CHECKED, rates
+from sizing.llm.constants import engine_rates
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.kv import KV_BITS, kv_bytes_per_token
 from sizing.llm.parameters import active_matmul_parameters
@@ -18,7 +18,7 @@ from sizing.plan import Deployment, Step
 from sizing.scenario import LlmScenario
 from sizing.units import HOURS_PER_MONTH, format_bytes
 
-STATED = f"sizing/llm/constants.py: {CHECKED}"
+STATED = "constants fitted on public runs (catalogs/llm_speed.yaml)"
 
 
 def model_steps(scenario: LlmScenario, model: LlmModel) -> tuple[Step, ...]:
@@ -134,14 +134,15 @@ def _memory_steps(scenario: LlmScenario, choice: Choice) -> tuple[Step, ...]:
 
 def _speed_steps(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tuple[Step, ...]:
     item, part = choice.configuration, choice.configuration.accelerator
-    centre = rates(scenario.runtime)[0]
+    centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
     work = select(stack([item.work]), np.array([0]))
     step = decode(work, np.array([[float(choice.batch)]]), centre)
     prompt = prefill(work, centre)
     peak = compute_peak(part, scheme_of(model, scenario.weight_format))
     unit = f"{peak[0] / 1e12:g} TFLOPS dense {peak[1]}" if peak else "unknown"
     active, _ = active_matmul_parameters(model)
-    memory, compute = float(step.memory_ms[0, 0]), float(step.compute_ms[0, 0])
+    weights, products = float(step.weights_ms[0, 0]), float(step.products_ms[0, 0])
+    cache, attention = float(step.kv_ms[0, 0]), float(step.attention_ms[0, 0])
     collective, overhead = float(step.collective_ms[0, 0]), float(step.overhead_ms[0, 0])
     in_flight, busy = float(choice.centre.in_flight[choice.index]), float(choice.centre.utilization[choice.index])
     column = PERCENTILE_COLUMN[scenario.slo_percentile]
@@ -151,9 +152,12 @@ def _speed_steps(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tupl
     return (
         Step(
             quantity=f"Decode step at batch {choice.batch}",
-            formula="max(bytes / (e_m x bandwidth), operations / (e_c x peak)) + collectives + overhead",
-            with_numbers=f"max({memory:.3g}, {compute:.3g}) + {collective:.3g} + {overhead:.3g}; "
-            f"e_m {centre.memory:g} of {part.memory_bandwidth_gb_per_s:g} GB/s, e_c {centre.matmul_decode:g} of {unit}",
+            formula="max(W, P) + u x min(W, P) + max(K, A) + collectives + overhead: W weights, P products, K KV cache, "
+            "A attention",
+            with_numbers=f"max({weights:.3g}, {products:.3g}) + {centre.not_hidden:.3g} x {min(weights, products):.3g} + "
+            f"max({cache:.3g}, {attention:.3g}) + {collective:.3g} + {overhead:.3g}; weights at {centre.memory:.3g} x "
+            f"{item.work.memory_factor:.3g} of {part.memory_bandwidth_gb_per_s:g} GB/s, products at {centre.products:.3g} x "
+            f"{item.work.products_factor:.3g} of {unit}",
             value=float(step.step_ms[0, 0]),
             unit="ms",
             source=STATED,
@@ -161,9 +165,9 @@ def _speed_steps(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tupl
         ),
         Step(
             quantity="Prompt alone",
-            formula="max(products / (e_p x peak) + attention, weights / (e_m x bandwidth)) + collectives + overhead",
+            formula="max(W, P) + u x min(W, P) + attention + collectives + overhead of each chunk + outside the engine",
             with_numbers=f"2 x {active:,.4g} parameters x {scenario.prompt_tokens:,} tokens + head of one token, "
-            f"/ tp {item.split.tensor}, at e_p {centre.matmul_prefill:g} of {unit}; of it {occupied:.3g} ms of the replica's time",
+            f"/ tp {item.split.tensor}, at {centre.products:.3g} x {item.work.products_factor:.3g} of {unit}; of it {occupied:.3g} ms of the replica's time",
             value=alone,
             unit="ms",
             source=STATED,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sizing.catalog import load
-from sizing.llm.constants import CONSTANTS, rates
+from sizing.llm.constants import UNITS, rates, stated
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.serving import capacity_per_s, closed_batch, closed_loop, open_loop
 from sizing.llm.sharding import Split
@@ -38,6 +38,7 @@ def work(
         row,
         accelerator,
         shape,
+        generation="vllm",
         weight_format=weights,
         split=Split(tp, pp),
         prompt_tokens=prompt,
@@ -85,20 +86,24 @@ def test_bound_is_weights_over_bandwidth() -> None:
 
 
 def test_no_constant_beats_physics() -> None:
-    for constant in CONSTANTS:
-        ends = sorted((constant.slow, constant.fast))
-        assert ends[0] <= constant.value <= ends[1]
-        if constant.unit.startswith("share of"):
-            assert constant.fast <= 1.0
+    for engine in stated()["engines"].values():
+        assert engine["constants"].keys() == UNITS.keys()
+        for name, row in engine["constants"].items():
+            assert row["low"] <= row["value"] <= row["high"]
+            if UNITS[name][0].startswith("share of"):
+                assert 0.0 < row["high"] <= 1.0
+        for slow_side, fast_side in (engine["interval"]["step"][::-1], engine["interval"]["first_token"][::-1]):
+            assert fast_side < 1.0 < slow_side
 
 
 def test_experts_read_grow_with_batch() -> None:
     mixtral = work("mixtral-8x7b-v0.1")
     step = decode(mixtral, np.array([[1.0, 64.0]]), CENTRE)
-    at_once = 1.0 / (3350e9 * CENTRE.memory) * 1000
     grown = float(np.ravel(mixtral.expert_weight_bytes)[0]) * 0.75  # 2 of 8 experts at batch 1, all of them at 64
     cache = 63 * float(np.ravel(mixtral.kv_bytes_per_sequence)[0])
-    assert step.memory_ms[0, 1] - step.memory_ms[0, 0] == pytest.approx((grown + cache) * at_once, rel=1e-6)
+    per_byte_ms = 1000 / 3350e9
+    assert step.weights_ms[0, 1] - step.weights_ms[0, 0] == pytest.approx(grown * per_byte_ms / CENTRE.memory, rel=1e-6)
+    assert step.kv_ms[0, 1] - step.kv_ms[0, 0] == pytest.approx(cache * per_byte_ms / CENTRE.kv, rel=1e-6)
 
 
 def test_eight_bit_weights_compute_where_units_exist() -> None:
@@ -115,7 +120,8 @@ def test_steady_state_keeps_every_prompt() -> None:
     base = work()
     done = closed_batch(base, BATCHES, 250.0, CENTRE)
     others = (BATCHES - 1) * done.prefill.occupied_ms
-    expected = done.prefill.alone_ms + 250 * done.decode.step_ms + others
+    poll = CENTRE.poll_steps * done.decode.step_ms * (BATCHES > 1)
+    expected = done.prefill.alone_ms + 250 * done.decode.step_ms + poll + others
     assert done.e2e_ms == pytest.approx(expected, rel=1e-9)
     assert (done.requests_per_s * done.e2e_ms / 1000) == pytest.approx(BATCHES, rel=1e-9)
     assert (done.requests_per_s < 1000 / done.prefill.occupied_ms).all()
