@@ -18,7 +18,7 @@ from sizing import catalog as catalogs
 from sizing.llm.constants import UNITS, Rates
 from sizing.llm.score import SkipError
 from sizing.llm.score_speed import SERVING_COLUMNS, THROUGHPUT_COLUMNS, Run, predict, run_of, unit_of
-from sizing.llm.speed import Work, stack
+from sizing.llm.work import Work, stack
 from sizing.score_table import read_cases
 
 Floats = NDArray[np.float64]

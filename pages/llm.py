@@ -37,6 +37,7 @@ def controls(inputs: Inputs) -> None:
     _engine(inputs)
     chosen = inputs.values["model"]
     _spread(inputs, parsed(own).model if chosen == CUSTOM and own else catalog.llm_models.get(chosen))
+    _levers(inputs)
     hardware_and_price(inputs, category="gpu")
     title_and_notes(inputs)
 
@@ -93,9 +94,35 @@ def _spread(inputs: Inputs, model: LlmModel | None) -> None:
         inputs.number("lora_rank", step=8)
         drafts = _drafts(inputs, model)
         inputs.choice("draft_model", drafts, names=lambda i: drafts.get(i, words(i)), placeholder="none")
+        inputs.number("drafted_tokens")
+        inputs.number("draft_acceptance", step=0.05)
         inputs.number("prefix_cache_tokens", step=1000)
 
     inputs.section("Parallelism and what is served beside it", shown, draw)
+
+
+def _levers(inputs: Inputs) -> None:
+    """What the workload allows: prompts shared between requests, and how lengths and arrivals spread."""
+    scenario = inputs.scenario
+    shared, turns = scenario.shared_prefix_tokens, scenario.turns_per_conversation
+    uneven = scenario.prompt_cv or scenario.output_cv or scenario.arrival_squared_cv != 1.0
+    shown = {
+        "shared_prefix_tokens": f"{shared:,} tokens shared" if shared else "nothing shared",
+        "turns_per_conversation": f"{turns:g} turns" if turns > 1 else "single turns",
+        "prompt_cv": "uneven lengths or arrivals" if uneven else "",
+    }
+
+    def draw() -> None:
+        inputs.number("shared_prefix_tokens", step=100)
+        inputs.number("turns_per_conversation", step=1.0)
+        inputs.number("history_kept_share", step=0.05)
+        inputs.number("seconds_between_turns", step=5.0)
+        inputs.number("kv_offload_gib", step=16.0)
+        inputs.number("prompt_cv", step=0.1)
+        inputs.number("output_cv", step=0.1)
+        inputs.number("arrival_squared_cv", step=0.5)
+
+    inputs.section("Workload: shared prompts, turns, spread", shown, draw)
 
 
 def _drafts(inputs: Inputs, model: LlmModel | None) -> dict[str, str]:

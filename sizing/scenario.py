@@ -173,6 +173,33 @@ class LlmScenario(ScenarioBase):
     draft_model: CatalogId | None = Field(
         None, description="Catalog id of a draft model for speculative decoding; mtp means the model's own block."
     )
+    drafted_tokens: int = Field(3, ge=1, le=16, description="Tokens drafted before each pass, with a draft model.")
+    draft_acceptance: float = Field(
+        0.7, ge=0, le=1, description="Chance that a drafted token is accepted, those before it being accepted."
+    )
+    shared_prefix_tokens: int = Field(
+        0, ge=0, le=10_000_000, description="Tokens at the start of every prompt that all share: instructions, tools."
+    )
+    turns_per_conversation: float = Field(
+        1.0, ge=1, le=1000, description="Requests of a conversation, each with the earlier turns in its prompt."
+    )
+    seconds_between_turns: float = Field(
+        30.0, ge=0, le=86_400, description="Time from a reply to the next turn of its conversation [s]."
+    )
+    history_kept_share: float = Field(
+        1.0, ge=0, le=1, description="Share of earlier turns still in the prefix cache when the next turn comes."
+    )
+    kv_offload_gib: float = Field(
+        0.0,
+        ge=0,
+        le=100_000,
+        description="Host memory of a replica that keeps KV cache of waiting conversations [GiB].",
+    )
+    prompt_cv: float = Field(0.0, ge=0, le=5, description="Spread of prompt lengths (std / mean).")
+    output_cv: float = Field(0.0, ge=0, le=5, description="Spread of reply lengths (std / mean).")
+    arrival_squared_cv: float = Field(
+        1.0, ge=0.1, le=100, description="Burstiness: squared CV of the gaps between requests; 1 is Poisson."
+    )
 
 
 class DeepLearningScenario(ScenarioBase):

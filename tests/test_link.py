@@ -56,6 +56,8 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
         strategies["custom_config"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
     if "max_batched_tokens" in strategies:
         strategies["max_batched_tokens"] = st.integers(128, 100_000)
+    if "turns_per_conversation" in strategies:
+        strategies["turns_per_conversation"] = st.floats(1.0, 50.0)
     if "spare_replicas" in strategies:
         strategies["spare_replicas"] = st.integers(0, 9)
     traffic = st.one_of(

@@ -12,11 +12,12 @@ from sizing.errors import InputError
 from sizing.llm.architecture import MTP
 from sizing.llm.constants import generation_of
 from sizing.llm.formats import ENGINE_MIN_CAPABILITY, GGUF, cannot_run, capability, compute_peak, scheme_of
+from sizing.llm.levers import NO_DRAFTING, drafting_of, prompt_work
 from sizing.llm.memory import ReplicaMemory, replica_memory
 from sizing.llm.models import OWN_BLOCK
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, not_divided
-from sizing.llm.speed import Work, model_work, work_of
+from sizing.llm.work import Work, model_work, work_of
 from sizing.scenario import LlmScenario
 
 TENSOR_PARALLEL = (1, 2, 4, 8, 16)
@@ -215,24 +216,46 @@ def _configurations(
     context = scenario.prompt_tokens + scenario.output_tokens
     for tp, pp in degrees(scenario, model, largest_instance):
         split = split_of(scenario, tp, pp)
-        part = model_work(
-            model,
-            weight_format=scenario.weight_format,
-            kv_format=scenario.kv_format,
-            split=Split(tp, 1, split.attention_data, split.expert_parallel),
-            prompt_tokens=scenario.prompt_tokens,
-            output_tokens=scenario.output_tokens,
-        )
         memory = memory_of(scenario, model, accelerator, split, draft)
-        work = work_of(
-            model,
-            accelerator,
-            part,
-            generation=generation_of(scenario.runtime, scenario.engine_version),
-            weight_format=scenario.weight_format,
-            split=split,
-            prompt_tokens=scenario.prompt_tokens,
-            max_batched_tokens=scenario.max_batched_tokens,
-        )
+        work = scenario_work(scenario, model, draft, accelerator, split)
         found.append(Configuration(accelerator, split, memory, memory.held(context), work, split.accelerators))
     return tuple(found)
+
+
+def scenario_work(
+    scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, accelerator: Accelerator, split: Split
+) -> Work:
+    """What a step of the scenario moves and computes on one rank: its prompt without what the prefix cache holds, its
+    engine's generation, and the drafting it asks for."""
+    prompt = prompt_work(scenario)
+    stage = Split(split.tensor, 1, split.attention_data, split.expert_parallel)
+    part = model_work(
+        model,
+        weight_format=scenario.weight_format,
+        kv_format=scenario.kv_format,
+        split=stage,
+        prompt_tokens=scenario.prompt_tokens,
+        output_tokens=scenario.output_tokens,
+        cached_tokens=prompt.cached_tokens,
+    )
+    drafting = NO_DRAFTING
+    if scenario.draft_model is not None:
+        drafting = drafting_of(
+            model,
+            draft,
+            drafted=scenario.drafted_tokens,
+            acceptance=scenario.draft_acceptance,
+            weight_format=scenario.weight_format,
+            split=stage,
+        )
+    return work_of(
+        model,
+        accelerator,
+        part,
+        generation=generation_of(scenario.runtime, scenario.engine_version),
+        weight_format=scenario.weight_format,
+        split=split,
+        prompt_tokens=prompt.computed_tokens,
+        max_batched_tokens=scenario.max_batched_tokens,
+        drafting=drafting,
+    )

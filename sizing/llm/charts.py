@@ -13,14 +13,15 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Accelerator
 from sizing.errors import InputError
 from sizing.llm.answers import best_split
-from sizing.llm.candidates import memory_of, split_of
-from sizing.llm.constants import engine_rates, generation_of
+from sizing.llm.candidates import memory_of, scenario_work, split_of
+from sizing.llm.constants import engine_rates
 from sizing.llm.memory import ReplicaMemory
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import MAX_SEARCH_BATCH, batch_grid
 from sizing.llm.serving import open_loop, uniform_tpot_ms
 from sizing.llm.sharding import Split
-from sizing.llm.speed import Work, decode, model_work, prefill, select, stack, work_of
+from sizing.llm.speed import decode, prefill
+from sizing.llm.work import Work, select, stack
 from sizing.plan import Deployment, Memory
 from sizing.scenario import LlmScenario
 
@@ -83,26 +84,9 @@ def _work(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tu
     model, part, degree = model_of(scenario, catalog), _accelerator(catalog, deployment), deployment.parallelism
     if degree is None:
         raise InputError("deployment", deployment.instance, "a deployment of a language model")
-    split = split_of(scenario, degree.tp, degree.pp)
-    shape = model_work(
-        model,
-        weight_format=scenario.weight_format,
-        kv_format=scenario.kv_format,
-        split=split_of(scenario, degree.tp, 1),
-        prompt_tokens=scenario.prompt_tokens,
-        output_tokens=scenario.output_tokens,
-    )
-    work = work_of(
-        model,
-        part,
-        shape,
-        generation=generation_of(scenario.runtime, scenario.engine_version),
-        weight_format=scenario.weight_format,
-        split=split,
-        prompt_tokens=scenario.prompt_tokens,
-        max_batched_tokens=scenario.max_batched_tokens,
-    )
-    return stack([work]), memory_of(scenario, model, part, split, draft_of(scenario, catalog))
+    split, draft = split_of(scenario, degree.tp, degree.pp), draft_of(scenario, catalog)
+    work = scenario_work(scenario, model, draft, part, split)
+    return stack([work]), memory_of(scenario, model, part, split, draft)
 
 
 def _accelerator(catalog: Catalog, deployment: Deployment) -> Accelerator:

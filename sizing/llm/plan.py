@@ -15,6 +15,7 @@ from sizing.llm.constants import UNMEASURED_WIDTH, checked, factors_of, family_o
 from sizing.llm.engines.runtime_memory import CHECKED_MEMORY
 from sizing.llm.formats import scheme_of
 from sizing.llm.kv import CONV_BYTES, STATE_BYTES
+from sizing.llm.levers import history_demand_tokens, prompt_work, tokens_per_pass
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice, Floats, search
@@ -34,7 +35,7 @@ from sizing.plan import (
     verdict,
 )
 from sizing.scenario import LlmScenario
-from sizing.units import format_ms, format_usd
+from sizing.units import GIB, format_ms, format_usd
 
 TTFT, TPOT = "Time to first token (TTFT)", "Time per output token (TPOT)"
 RULE_CONSTRAINTS = ("providers", "instances", "accelerators", "price", "runtime")
@@ -59,6 +60,7 @@ def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
     scheme_of(model, scenario.weight_format)
     check_context(scenario, model)
     check_parallelism(scenario, model)
+    prompt_work(scenario)
     offers, dropped = fleet.offers(scenario, catalog, category="gpu")
     found = search(scenario, model, offers, draft)
     deployments: list[Deployment] = []
@@ -229,11 +231,35 @@ def _warnings(scenario: LlmScenario, choice: Choice) -> tuple[str, ...]:
         said.append(
             f"{RUNTIME_WORDS[scenario.runtime]} reaches {part.name} through a port that nothing here was compared with."
         )
+    if (kept := _kept_history(scenario, choice)) is not None:
+        said.append(kept)
     if choice.slow_overload:
         said.append(
             "At the slow end of the interval these replicas would be overloaded; its waits are those at 97 % load."
         )
     return tuple(said)
+
+
+def _kept_history(scenario: LlmScenario, choice: Choice) -> str | None:
+    """Sentence on memory that conversations need between their turns, where it is short of what the scenario assumes."""
+    if scenario.turns_per_conversation <= 1.0 or not scenario.history_kept_share:
+        return None
+    item, row = choice.configuration, choice.index
+    rate = float(choice.centre.requests_per_s[row])
+    needed = history_demand_tokens(scenario, rate)
+    context = scenario.prompt_tokens + scenario.output_tokens
+    free = max(0.0, item.memory.kv_tokens() - float(choice.centre.in_flight[row]) * context)
+    each = item.memory.binding_stage(context).sequence_bytes(context, scenario.kv_format) / context
+    offloaded = scenario.kv_offload_gib * GIB / (each * item.split.width) if each else 0.0
+    share = min(1.0, (free + offloaded) / needed) if needed else 1.0
+    if share >= scenario.history_kept_share - 0.005:
+        return None
+    short = (needed * scenario.history_kept_share - free - offloaded) * each * item.split.width / GIB
+    return (
+        f"Conversations between turns need {needed:,.0f} tokens of KV cache in each replica; {free:,.0f} are free and "
+        f"{offloaded:,.0f} fit in host memory: {share:.0%} of earlier turns stay, not {scenario.history_kept_share:.0%}. "
+        f"Set the share to {share:.2f}, or give each replica {short:,.0f} GiB of host memory more."
+    )
 
 
 def _caveats(scenario: LlmScenario, model: LlmModel) -> tuple[str, ...]:
@@ -250,7 +276,14 @@ def _caveats(scenario: LlmScenario, model: LlmModel) -> tuple[str, ...]:
         )
     if scenario.attention_data_parallel > 1 or scenario.expert_parallel:
         said.append("Traffic between experts is counted as if it were an all-reduce.")
-    said.append("Prompts and replies are taken at their mean length; longer ones wait longer.")
+    if scenario.draft_model is not None:
+        gained = tokens_per_pass(scenario.drafted_tokens, scenario.draft_acceptance)
+        said.append(
+            f"Drafting yields {gained:.2f} tokens a pass if {scenario.draft_acceptance:.0%} of drafted tokens are accepted: "
+            "measure that share on your own traffic. No run with drafting was compared here."
+        )
+    if not scenario.prompt_cv and not scenario.output_cv:
+        said.append("Prompts and replies are taken at their mean length; longer ones wait longer.")
     return tuple(said)
 
 

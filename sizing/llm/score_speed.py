@@ -17,7 +17,8 @@ from sizing.llm.rows import architecture_of
 from sizing.llm.score import ENGINES, SkipError, accelerator_of, kv_format_of, model_of_case, weight_format_of
 from sizing.llm.serving import closed_batch
 from sizing.llm.sharding import Split
-from sizing.llm.speed import Floats, Work, decode, model_work, prefill, stack, work_of
+from sizing.llm.speed import decode, prefill
+from sizing.llm.work import Floats, Work, model_work, stack, work_of
 from sizing.scenario import KvFormat, WeightFormat
 from sizing.score_table import Case, Scored
 from sizing.units import MS_PER_S

@@ -16,7 +16,7 @@ from sizing.llm.candidates import Configuration, configurations, placeable, unsu
 from sizing.llm.constants import Rates, engine_rates
 from sizing.llm.serving import Loaded, capacity_per_s, closed_loop, open_loop, uniform_tpot_ms
 from sizing.llm.shortage import memory_rejection
-from sizing.llm.speed import Work, select, stack
+from sizing.llm.work import Work, select, stack
 from sizing.plan import Rejection
 from sizing.scenario import LlmScenario
 from sizing.units import format_ms

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sizing.llm.constants import Rates
-from sizing.llm.speed import Decode, Prefill, Work, decode, prefill
+from sizing.llm.speed import Decode, Prefill, decode, prefill
+from sizing.llm.work import Work
 from sizing.units import MS_PER_S
 
 Floats = NDArray[np.float64]

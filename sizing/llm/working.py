@@ -13,7 +13,8 @@ from sizing.llm.parameters import active_matmul_parameters
 from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice
 from sizing.llm.sharding import weights_bytes_per_rank
-from sizing.llm.speed import decode, prefill, select, stack
+from sizing.llm.speed import decode, prefill
+from sizing.llm.work import select, stack
 from sizing.plan import Deployment, Step
 from sizing.scenario import LlmScenario
 from sizing.units import HOURS_PER_MONTH, format_bytes

@@ -12,7 +12,8 @@ from sizing.llm.constants import UNITS, rates, stated
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.serving import capacity_per_s, closed_batch, closed_loop, open_loop
 from sizing.llm.sharding import Split
-from sizing.llm.speed import Work, decode, model_work, prefill, select, stack, work_of
+from sizing.llm.speed import decode, prefill
+from sizing.llm.work import Work, model_work, select, stack, work_of
 
 CATALOG = load()
 PARTS = ["h100-sxm-80gb", "a100-sxm-80gb", "l4", "t4", "mi300x", "b200-sxm-180gb"]

@@ -22,7 +22,8 @@ KEPT = "The marked input cannot be used"
 
 
 SECTIONS = (
-    "Your own model", "Engine and limits", "Parallelism and what is served beside it", "Hardware and price",
+    "Your own model", "Engine and limits", "Parallelism and what is served beside it",
+    "Workload: shared prompts, turns, spread", "Hardware and price",
     "Title and notes",
 )  # fmt: skip
 """Titles of the sections whose controls are drawn once they are open."""
