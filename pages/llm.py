@@ -9,6 +9,7 @@ from sizing.plan import Plan
 from sizing.units import format_ms
 from ui import memory
 from ui.charts import Curve, trade_off_chart
+from ui.disaggregated import draw_disaggregated
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_model
@@ -198,6 +199,7 @@ def below(state: PageState, plan: Plan) -> None:
     memory.draw_splits(scenario, catalog, at)
     memory.draw_what_ifs(scenario, catalog, at)
     memory.draw_drift(scenario, catalog, at)
+    draw_disaggregated(scenario, catalog, plan)
 
 
 sizing_page("llm", "Large language model", controls=controls, first_chart=first_chart, more=more, below=below)

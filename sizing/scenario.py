@@ -173,7 +173,7 @@ class LlmScenario(ScenarioBase):
     draft_model: CatalogId | None = Field(
         None, description="Catalog id of a draft model for speculative decoding; mtp means the model's own block."
     )
-    drafted_tokens: int = Field(3, ge=1, le=16, description="Tokens drafted before each pass, with a draft model.")
+    drafted_tokens: int = Field(3, ge=1, le=64, description="Tokens drafted before each pass, with a draft model.")
     draft_acceptance: float = Field(
         0.7, ge=0, le=1, description="Chance that a drafted token is accepted, those before it being accepted."
     )
