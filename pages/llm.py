@@ -12,7 +12,7 @@ from ui.charts import Curve, trade_off_chart
 from ui.disaggregated import draw_disaggregated
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.memory_map import draw_map, map_of
-from ui.own_model import forget_checkpoint, own_model
+from ui.own_model import forget_checkpoint, own_label, own_model
 from ui.pages import chart, cost_of_candidates, sizing_page
 from ui.state import PageState, widget_key
 
@@ -23,7 +23,7 @@ def controls(inputs: Inputs) -> None:
     own = st.session_state.get(widget_key("llm", "custom_config"))
     models = {m.id: m.name for m in catalog.llm_models.values()}
     if own is not None:
-        models[CUSTOM] = f"your own: {parsed(own).model.hf_id}"
+        models[CUSTOM] = own_label(own)
     inputs.choice("model", models, names=lambda i: models.get(i, i), on_change=forget_checkpoint)
     inputs.choice("weight_format", on_change=forget_checkpoint)
     inputs.traffic()

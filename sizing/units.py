@@ -68,3 +68,15 @@ def format_usd(usd: float | None) -> str:
     if abs(usd) >= 1:
         return f"${usd:,.2f}"
     return f"${usd:.4g}"
+
+
+def format_parameters(count: int) -> str:
+    """Parameters [count] as text in three digits: in millions (M), billions (B) or trillions (T).
+
+    >>> format_parameters(30_532_122_624), format_parameters(999_900_000), format_parameters(95_040)
+    ('30.5 B', '1 B', '95,040')
+    """
+    for unit, size in (("T", 10**12), ("B", 10**9), ("M", 10**6)):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"

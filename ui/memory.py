@@ -263,17 +263,21 @@ def draw_limits(scenario: LlmScenario, catalog: Catalog, at: Hardware) -> None:
 
 def draw_splits(scenario: LlmScenario, catalog: Catalog, at: Hardware) -> None:
     """Tensor parallel against attention data parallel, where tensor parallel copies the KV cache."""
-    if at.split.pipeline > 1:
-        return
-    count = at.split.width
-    rows = compare_splits(scenario, catalog, at.accelerator, count)
+    count, stages = at.split.width, at.split.pipeline
+    rows = compare_splits(scenario, catalog, at.accelerator, count, stages)
     if len(rows) < 2:
         return
     st.subheader("Tensor parallel or attention data parallel", anchor="splits")
-    st.caption(
+    said = (
         "Tensor parallel copies this model's KV cache to several ranks; attention data parallel copies the attention "
         "weights instead and gives each rank its own requests."
     )
+    if stages > 1:
+        said += (
+            f" Each row is a pipeline of {stages} stages with {count} accelerators each; its weights and KV are those of "
+            "the stage that holds the fewest requests."
+        )
+    st.caption(said)
     table(
         ["Spread", "Weights on each", "of that, copied", "KV of a request, all ranks", "KV tokens", "Requests held"],
         [
@@ -294,10 +298,10 @@ def draw_splits(scenario: LlmScenario, catalog: Catalog, at: Hardware) -> None:
                 continue
             changes = {
                 "tensor_parallel": row.split.tensor,
-                "pipeline_parallel": 1,
+                "pipeline_parallel": stages,
                 "attention_data_parallel": row.split.attention_data,
                 "expert_parallel": row.split.expert_parallel,
-                "max_accelerators_per_replica": max(count, scenario.max_accelerators_per_replica),
+                "max_accelerators_per_replica": max(row.split.accelerators, scenario.max_accelerators_per_replica),
             }
             st.button(f"Use {spread(row.split)}", key=f"split:{position}", on_click=set_fields, args=("llm", changes))
 

@@ -96,6 +96,12 @@ def own_model(inputs: Inputs) -> None:
     inputs.section("Your own model", shown, draw)
 
 
+def own_label(config: str) -> str:
+    """What the list of models calls the one of this config.json: its repository, or its family and size."""
+    name = parsed(config).model.hf_id
+    return f"your own: {name}" if "/" in name else name
+
+
 def catalog_model(state: PageState) -> str:
     """The catalog model that was looked at before one's own."""
     before = st.session_state.get(BEFORE)

@@ -144,30 +144,34 @@ def reverse(memory: ReplicaMemory, *, requests: int, context_tokens: int, longes
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One way to spread a replica over the same accelerators, and what it holds."""
+    """One way to spread a replica over the same accelerators, and what it holds. Bytes are those of the pipeline stage
+    that holds the fewest requests."""
 
     split: Split
     weights_bytes: int
     copied_bytes: int
-    sequence_bytes: int  # of one request over all accelerators of the stage
+    sequence_bytes: int  # of one request over the accelerators of the stage that keep its KV cache
     kv_tokens: int
     requests: int
 
 
-def compare_splits(scenario: LlmScenario, catalog: Catalog, accelerator: str, count: int) -> tuple[SplitRow, ...]:
-    """Tensor parallel against attention data parallel on one stage of so many accelerators, for a model whose KV cache
-    tensor parallel copies; empty for one whose cache it shares out."""
+def compare_splits(
+    scenario: LlmScenario, catalog: Catalog, accelerator: str, count: int, pipeline: int = 1
+) -> tuple[SplitRow, ...]:
+    """Bytes, KV tokens and requests [count] of tensor parallel against attention data parallel, over `count` accelerators
+    in each of so many pipeline stages, for a model whose KV cache tensor parallel copies; empty for one whose cache it
+    shares out."""
     model, part, draft = model_of(scenario, catalog), catalog.accelerator(accelerator), draft_of(scenario, catalog)
     if not cache_is_copied(model, count) or scenario.runtime == "llama_cpp":
         return ()
     context = scenario.prompt_tokens + scenario.output_tokens
     experts, rows = bool(architecture_of(model).experts), []
     for tensor in (n for n in range(count, 0, -1) if count % n == 0):
-        split = Split(tensor, 1, count // tensor, expert_parallel=experts and tensor < count)
+        split = Split(tensor, pipeline, count // tensor, expert_parallel=experts and tensor < count)
         if refusal(scenario, model, split) is not None:
             continue
         memory = memory_of(scenario, model, part, split, draft)
-        stage = memory.stages[0]
+        stage = memory.binding_stage(context)
         rows.append(
             SplitRow(
                 split,

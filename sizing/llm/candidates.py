@@ -14,7 +14,7 @@ from sizing.llm.constants import generation_of
 from sizing.llm.formats import ENGINE_MIN_CAPABILITY, GGUF, cannot_run, capability, compute_peak, scheme_of
 from sizing.llm.levers import NO_DRAFTING, drafting_of, prompt_work
 from sizing.llm.memory import ReplicaMemory, replica_memory
-from sizing.llm.models import OWN_BLOCK
+from sizing.llm.models import CUSTOM, OWN_BLOCK
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, not_divided
 from sizing.llm.work import Work, model_work, work_of
@@ -81,7 +81,7 @@ def check_parallelism(scenario: LlmScenario, model: LlmModel) -> None:
     tp, pp, most = scenario.tensor_parallel, scenario.pipeline_parallel, scenario.max_accelerators_per_replica
     data, layers = scenario.attention_data_parallel, architecture_of(model).layers
     if scenario.expert_parallel and not architecture_of(model).experts:
-        raise InputError("expert_parallel", True, f"False, as {model.id} has no experts")
+        raise InputError("expert_parallel", True, f"False, as {_called(model)} has no experts")
     if data > most:
         raise InputError("attention_data_parallel", data, f"at most {most}, the accelerators of a replica")
     if tp is not None and (tp * data > most or refusal(scenario, model, split_of(scenario, tp, 1))):
@@ -90,7 +90,7 @@ def check_parallelism(scenario: LlmScenario, model: LlmModel) -> None:
         words = f"one of {', '.join(map(str, allowed))}" if allowed else "none with these formats"
         raise InputError("tensor_parallel", tp, f"{words} ({why})")
     if pp is not None and pp > layers:
-        raise InputError("pipeline_parallel", pp, f"a whole number from 1 to {layers}, the layers of {model.id}")
+        raise InputError("pipeline_parallel", pp, f"a whole number from 1 to {layers}, the layers of {_called(model)}")
     if pp is not None and pp * (tp or 1) * data > most:
         raise InputError(
             "pipeline_parallel", pp, f"at most {most // ((tp or 1) * data)}, for {most} accelerators a replica"
@@ -108,8 +108,13 @@ def check_formats(scenario: LlmScenario, model: LlmModel) -> None:
         raise InputError("weight_format", scenario.weight_format, words)
     if scenario.draft_model == OWN_BLOCK and not any(part.name == MTP for part in architecture_of(model).extras):
         raise InputError(
-            "draft_model", OWN_BLOCK, f"empty or a catalog id: {model.id} has no block of its own known here"
+            "draft_model", OWN_BLOCK, f"empty or a catalog id: {_called(model)} has no block of its own known here"
         )
+
+
+def _called(model: LlmModel) -> str:
+    """What an error calls the model: its catalog id, or the name of one read from a config.json."""
+    return model.name if model.id == CUSTOM else model.id
 
 
 def split_of(scenario: LlmScenario, tp: int, pp: int) -> Split:
@@ -123,10 +128,12 @@ def check_context(scenario: LlmScenario, model: LlmModel) -> None:
     if longest is not None and scenario.prompt_tokens + scenario.output_tokens > longest:
         if scenario.output_tokens < longest:
             room = longest - scenario.output_tokens
-            words = f"at most {room} beside {scenario.output_tokens} of output: {model.id} has a context of {longest}"
+            words = (
+                f"at most {room} beside {scenario.output_tokens} of output: {_called(model)} has a context of {longest}"
+            )
             raise InputError("prompt_tokens", scenario.prompt_tokens, words)
         raise InputError(
-            "output_tokens", scenario.output_tokens, f"less than {longest} tokens, the context of {model.id}"
+            "output_tokens", scenario.output_tokens, f"less than {longest} tokens, the context of {_called(model)}"
         )
 
 

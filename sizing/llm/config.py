@@ -16,6 +16,7 @@ from sizing.llm.architecture import Architecture
 from sizing.llm.families import FAMILIES
 from sizing.llm.families.fields import Fields
 from sizing.llm.families.vision import OTHER_INPUTS, with_vision
+from sizing.units import format_parameters
 
 MOST_BYTES = 1_000_000
 """Largest config.json that is read (bytes); published ones stay below 200,000 with their lists of modules."""
@@ -26,6 +27,8 @@ INNER = ("text_config", "llm_config", "language_config")
 """Objects that hold the text stack of a model with other inputs."""
 KEPT = ("architectures", "_name_or_path", "dtype", "torch_dtype")
 """Fields without effect on the shape that a row keeps."""
+REPOSITORY = re.compile(r"(?=.{3,96}$)[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""A `_name_or_path` that names a repository, owner/name, and not a folder such as ./out or /data/model."""
 QUANTIZATION = ("quantization_config", "compression_config")
 DTYPES = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32", "float8_e4m3fn": "fp8",
@@ -114,7 +117,7 @@ def _parse(raw: object) -> ParsedConfig:
     quantization = _quantization(whole, fields)
     return ParsedConfig(
         architecture=shape,
-        model=_row(whole, fields, shape, quantization),
+        model=_row(whole, fields, shape, quantization, _name(whole, fields, known, shape.parameters)),
         dtype=_dtype(whole, fields),
         quantization=quantization,
         not_understood=tuple(sorted(_left_over(whole))),
@@ -185,7 +188,16 @@ def _trimmed(fields: Fields) -> dict[str, Any]:
     return kept
 
 
-def _row(whole: Fields, fields: Fields, shape: Architecture, quantization: Mapping[str, Any] | None) -> LlmModel:
+def _name(whole: Fields, fields: Fields, family: str, parameters: int) -> str:
+    """The repository that the config names; without one the family and the size, which follow from what a row keeps."""
+    stated = (part.raw.get("_name_or_path") for part in (whole, fields))
+    named = next((name for name in stated if isinstance(name, str) and REPOSITORY.fullmatch(name)), None)
+    return named or f"own {family.removesuffix('_text')} model, {format_parameters(parameters)}"
+
+
+def _row(
+    whole: Fields, fields: Fields, shape: Architecture, quantization: Mapping[str, Any] | None, name: str
+) -> LlmModel:
     """A catalog row with what the architecture says of the flat fields."""
     groups = shape.by_group()
     caches = [shape.kinds[i].cache for i in shape.order]
@@ -197,10 +209,9 @@ def _row(whole: Fields, fields: Fields, shape: Architecture, quantization: Mappi
     share = shape.experts_per_token / shape.experts if shape.experts else 0.0
     architectures = whole.raw.get("architectures")
     first = architectures[0] if isinstance(architectures, list) and architectures else None
-    name = next((part.raw["_name_or_path"] for part in (whole, fields) if _is_id(part.raw.get("_name_or_path"))), None)
     return LlmModel(
         id=CUSTOM,
-        hf_id=name or "custom model",
+        hf_id=name,
         family=shape.model_type,
         architecture=first if isinstance(first, str) and first else shape.model_type,
         model_type=shape.model_type,
@@ -251,10 +262,6 @@ def _row(whole: Fields, fields: Fields, shape: Architecture, quantization: Mappi
         as_of="undated",
         trust="derived",
     )
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", value) is not None
 
 
 def _has(shape: Architecture, name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 
 from sizing.catalog import load
@@ -88,6 +90,60 @@ def test_spreads_are_compared_only_where_the_cache_is_copied() -> None:
     assert rows[0].sequence_bytes == pytest.approx(8 * rows[3].sequence_bytes)
     copied = compare_splits(LlmScenario(model="meta-llama-3-70b"), CATALOG, "h100-sxm-80gb", 16)
     assert copied[0].split.tensor == 16
+
+
+def fp8(rows: int, columns: int) -> int:
+    """Bytes of a matrix in fp8 with a 4-byte scale for each block of 128 x 128."""
+    return rows * columns + 4 * ceil(rows / 128) * ceil(columns / 128)
+
+
+def deepseek_rank(dense: int, routed: int, tensor: int, data: int) -> tuple[int, int]:
+    """Bytes on a rank of so many layers of DeepSeek-V3 as published, and of an embedding or head there.
+
+    Latent projections whole, the rest of attention / tensor; experts / (tensor x data), by whole ones or by their width;
+    kv_b_proj once more in 16 bit; norms of 512, 1,536 and twice 7,168, and the router, in 16 bit.
+    """
+    attention = fp8(576, 7168) + fp8(1536, 7168) + fp8(24576 // tensor, 1536) + fp8(32768 // tensor, 512)
+    attention += fp8(7168, 16384 // tensor) + 2 * 512 * 32768 // tensor + 2 * (512 + 1536 + 2 * 7168)
+    feed = 2 * fp8(18432 // tensor, 7168) + fp8(7168, 18432 // tensor)
+    shared = 2 * fp8(2048 // tensor, 7168) + fp8(7168, 2048 // tensor)
+    if data == 1:
+        experts = 256 * (2 * fp8(2048 // tensor, 7168) + fp8(7168, 2048 // tensor))
+    else:
+        experts = 256 // (tensor * data) * (2 * fp8(2048, 7168) + fp8(7168, 2048))
+    layers = dense * (attention + feed) + routed * (attention + experts + shared + 2 * 256 * 7168)
+    return layers, 2 * 129_280 // tensor * 7168  # 129,280 rows are 2,020 x 64: no padding
+
+
+@pytest.mark.parametrize(("tensor", "data"), [(8, 1), (2, 4), (1, 8)])
+def test_spreads_within_two_stages_hold_what_their_fuller_stage_holds(tensor: int, data: int) -> None:
+    """61 layers on 2 stages are 31 (3 of them dense) and 30. The second weighs more, two experts' layers against three
+    dense ones and one of experts; yet the first holds fewer requests, for it keeps 31 layers of each."""
+    rows = compare_splits(DEEPSEEK, CATALOG, "h200-sxm-141gb", 8, 2)
+    assert [(r.split.tensor, r.split.attention_data, r.split.pipeline) for r in rows] == [
+        (8, 1, 2), (4, 2, 2), (2, 4, 2), (1, 8, 2)
+    ]  # fmt: skip
+    row = next(r for r in rows if r.split.tensor == tensor)
+    memory = memory_of(DEEPSEEK, CATALOG.llm_model("deepseek-v3"), CATALOG.accelerator("h200-sxm-141gb"), row.split)
+    (first, embedding), (last, head) = deepseek_rank(3, 28, tensor, data), deepseek_rank(0, 30, tensor, data)
+    weights = first + embedding, last + head + 2 * 7168
+    room = [memory.usable_bytes - memory.runtime.total_bytes - size for size in weights]
+    each = 31 * 576 * 2 * 4000, 30 * 576 * 2 * 4000  # 4,000 tokens are 250 blocks of 16
+    held = [room[0] // each[0], room[1] // each[1]]
+    assert weights[0] < weights[1]
+    assert held[0] < held[1]
+    assert row.requests == data * held[0]
+    assert row.kv_tokens == data * (room[0] // (31 * 576 * 2))
+    assert row.weights_bytes == weights[0]
+    assert row.sequence_bytes == tensor * each[0]
+
+
+def test_spreads_within_two_stages_are_of_the_last_stage_where_that_binds() -> None:
+    """In 16 bit two more layers of experts outweigh one more layer of cache."""
+    half = DEEPSEEK.model_copy(update={"weight_format": "bf16"})
+    rows = compare_splits(half, CATALOG, "h200-sxm-141gb", 8, 2)
+    assert [row.sequence_bytes for row in rows] == [tensor * 30 * 576 * 2 * 4000 for tensor in (8, 4, 2, 1)]
+    assert all(row.requests > 0 for row in rows)
 
 
 @pytest.mark.parametrize(("scenario", "count"), [(LLAMA, 4), (DEEPSEEK, 8)])

@@ -17,6 +17,10 @@ LLAMA: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 128_256,
     "num_key_value_heads": 8, "intermediate_size": 14_336, "max_position_embeddings": 131_072, "torch_dtype": "bfloat16",
 }  # fmt: skip
+GEMMA_27B = {
+    "hidden_size": 5376, "num_hidden_layers": 62, "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 128,
+    "intermediate_size": 21504, "vocab_size": 262_208, "sliding_window": 1024,
+}  # fmt: skip
 WIDTHS = {"num_hidden_layers": 7, "vocab_size": 101, "intermediate_size": 48}
 LATENT = {"kv_lora_rank": 20, "q_lora_rank": 22, "qk_rope_head_dim": 16, "qk_nope_head_dim": 12, "v_head_dim": 8}
 FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
@@ -176,6 +180,29 @@ def test_the_row_parses_to_the_same_again(kind: str) -> None:
     assert again.dtype == first.dtype == "bf16"
     assert "rope_theta" not in json.loads(first.model.config_json)
     assert first.not_understood == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (LLAMA, "own llama model, 8.03 B"),
+        ({**LLAMA, "_name_or_path": "meta-llama/Llama-3.1-8B"}, "Llama-3.1-8B"),
+        ({**LLAMA, "_name_or_path": "./out"}, "own llama model, 8.03 B"),
+        ({**LLAMA, "_name_or_path": "../runs/last"}, "own llama model, 8.03 B"),
+        ({**LLAMA, "_name_or_path": "/data/models/mine"}, "own llama model, 8.03 B"),
+        ({**LLAMA, "_name_or_path": f"somebody/{'x' * 200}"}, "own llama model, 8.03 B"),
+        ({**LLAMA, "_name_or_path": ["org/list"]}, "own llama model, 8.03 B"),
+        ({**LLAMA, "num_hidden_layers": 1, "vocab_size": 100, "hidden_size": 64}, "own llama model, 2.78 M"),
+        ({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", **GEMMA_27B}}, "own gemma3 model, 27 B"),
+        ({"model_type": "gemma3", "text_config": {**GEMMA_27B, "_name_or_path": "google/mine"}}, "mine"),
+    ],
+)  # fmt: skip
+def test_a_model_without_a_name_is_called_by_its_family_and_size(config: dict[str, Any], name: str) -> None:
+    """The same name follows from the fields that the row keeps, which are those that travel."""
+    row = parse_config(config).model
+    assert row.name == name
+    assert row.config_json is not None
+    assert parse_config(row.config_json).model.name == name
 
 
 def test_row_of_a_known_model() -> None:

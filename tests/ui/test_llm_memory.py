@@ -167,6 +167,25 @@ def test_spreads_are_compared_and_taken_where_tensor_parallel_copies_the_cache()
     assert f"attention dp {degree}" in html(at)
 
 
+def test_spreads_are_compared_at_the_pipeline_degree_of_the_plan() -> None:
+    scenario = LlmScenario(model="deepseek-v3", tensor_parallel=4, pipeline_parallel=2)
+    at = open_scenario(scenario)
+    assert not at.exception
+    degrees = [(tp, 4 // tp) for tp in (4, 2, 1)]
+    table = next(body for body in html(at).split("<table") if "KV of a request, all ranks" in body)
+    spreads = re.findall(r"tp (\d+), pp 2(?:, attention dp (\d+), ep)?", table)
+    assert [(int(tp), int(data or 1)) for tp, data in spreads] == degrees
+    assert "tp 4, pp 2 (now)" in table
+    assert any("a pipeline of 2 stages with 4 accelerators each" in caption.value for caption in at.caption)
+    next(button for button in at.button if button.label == "Use tp 1, pp 2, attention dp 4, ep").click().run()
+    assert not at.exception
+    names = ("tensor_parallel", "pipeline_parallel", "attention_data_parallel", "expert_parallel")
+    assert [field(at, name) for name in names] == ["1", "2", "4", "True"]
+    changed = dict(zip(names, (1, 2, 4, True), strict=True))
+    assert plan(scenario.model_copy(update=changed), catalogs.load()).headline in headline(at)
+    assert "tp 1, pp 2, attention dp 4, ep (now)" in html(at)
+
+
 def test_a_model_that_shares_its_cache_out_has_no_such_table(page: AppTest) -> None:
     assert "Tensor parallel or attention data parallel" not in [text.value for text in page.subheader]
 

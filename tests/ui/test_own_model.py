@@ -112,6 +112,31 @@ def test_pasted_config_gives_the_answer_of_its_plan_and_travels() -> None:
     assert "1,235,814,400" in html(there)
 
 
+def test_a_model_without_a_name_is_called_by_family_and_size_on_both_sides_of_a_link() -> None:
+    unnamed = {
+        "model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 32,
+        "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151936, "intermediate_size": 6144, "num_experts": 128,
+        "num_experts_per_tok": 8, "moe_intermediate_size": 768, "torch_dtype": "bfloat16", "decoder_sparse_step": 1,
+        "_name_or_path": "./checkpoints/last",
+    }  # fmt: skip
+    name = "own qwen3_moe model, 30.5 B"
+    at = paste(open_app("llm"), json.dumps(unnamed))
+    there = open_app("llm", {key: field(at, key) for key in at.query_params})
+    for page in (at, there):
+        assert not page.exception
+        assert name in headline(page)
+        assert name in page.selectbox(key="llm:model").options
+    link = links.to_link(at.session_state["page:llm"].scenario, catalog_version=catalogs.load().version)
+    assert "30.5" not in link
+    assert name in plan(links.from_link(link).scenario, catalogs.load()).headline
+
+
+def test_errors_call_a_model_of_ones_own_by_its_name() -> None:
+    at = paste(open_app("llm"), json.dumps({key: value for key, value in CONFIG.items() if key != "_name_or_path"}))
+    at.checkbox(key="llm:expert_parallel").check().run()
+    assert any("own llama model, 1.24 B has no experts" in text.replace("\\", "") for text in marks(at))
+
+
 def test_way_back_from_a_model_of_ones_own() -> None:
     at = open_scenario(LlmScenario(model="llama-2-7b-hf"))
     before = headline(at)
