@@ -2,7 +2,7 @@
 
 `python -m benchmarks.calibrate [--cases FOLDER]` writes catalogs/llm_speed.yaml (constants with their 80 % range, and the
 interval of a prediction), catalogs/llm_speed_errors.yaml (measured groups with our error on them) and
-benchmarks/LLM_SPEED.md (the error on what was held back). It takes about two minutes.
+benchmarks/LLM_SPEED.md (the error on what was held back). It takes two to five minutes.
 """
 
 from __future__ import annotations
@@ -86,36 +86,48 @@ def slowdown(figure: Figure, by: str) -> float:
     return -ratio if figure.quantity in RATES else ratio
 
 
-def intervals_of(data: Measured, figures: Sequence[Figure]) -> dict[str, dict[str, list[float]]]:
-    """Central 80 % of measured over predicted time by engine: of a step, and of a first token; over figures held back by
-    row, model and accelerator alike."""
-    found: dict[str, dict[str, list[float]]] = {}
+@dataclass(frozen=True)
+class Interval:
+    """Central 80 % of measured over predicted time under one engine, of a step and of a first token, for models and parts
+    never seen; raised to `known_width` for those that were measured."""
+
+    step: tuple[float, float]
+    first_token: tuple[float, float]
+    known_width: float
+
+
+Intervals = dict[str, Interval]
+
+
+def intervals_of(data: Measured, figures: Sequence[Figure]) -> Intervals:
+    """Interval of each engine; `known_width` is the mean of what the ends held back by row are to the others, in logs."""
+    found: Intervals = {}
     for engine in sorted({r.generation for r in data.runs}):
         mine = [f for f in figures if data.runs[f.run].generation == engine]
-        first = [f for f in mine if f.quantity in FIRST_TOKEN]
-        found[engine] = {
-            "step": _central([f for f in mine if f.quantity not in FIRST_TOKEN]),
-            "first_token": _central(first or mine),
-        }
+        first = [f for f in mine if f.quantity in FIRST_TOKEN] or mine
+        steps = [f for f in mine if f.quantity not in FIRST_TOKEN]
+        new = [_central(kind, HELD_BACK[1:]) for kind in (steps, first)]
+        known = [_central(kind, HELD_BACK[:1]) for kind in (steps, first)]
+        ratio = float(np.mean(np.log(known) / np.log(new)))
+        found[engine] = Interval(new[0], new[1], round(min(max(ratio, 0.2), 1.0), 3))
     return found
 
 
-def _central(figures: Sequence[Figure]) -> list[float]:
-    spread = np.array([slowdown(f, by) for f in figures for by in HELD_BACK])
+def _central(figures: Sequence[Figure], held_back: Sequence[str]) -> tuple[float, float]:
+    spread = np.array([slowdown(f, by) for f in figures for by in held_back])
     low, high = np.quantile(spread, [(1 - INSIDE) / 2, (1 + INSIDE) / 2])
-    return [round(float(np.exp(min(low, -0.01))), 3), round(float(np.exp(max(high, 0.01))), 3)]
+    return round(float(np.exp(min(low, -0.01))), 3), round(float(np.exp(max(high, 0.01))), 3)
 
 
-def is_inside(data: Measured, figure: Figure, by: str, intervals: dict[str, dict[str, list[float]]]) -> bool:
+def is_inside(data: Measured, figure: Figure, by: str, intervals: Intervals) -> bool:
     """Whether a measurement lies in the stated interval around a held-out prediction."""
-    kind = "first_token" if figure.quantity in FIRST_TOKEN else "step"
-    low, high = intervals[data.runs[figure.run].generation][kind]
-    return bool(np.log(low) <= slowdown(figure, by) <= np.log(high))
+    stated = intervals[data.runs[figure.run].generation]
+    low, high = stated.first_token if figure.quantity in FIRST_TOKEN else stated.step
+    width = stated.known_width if by == "rows" else 1.0
+    return bool(width * np.log(low) <= slowdown(figure, by) <= width * np.log(high))
 
 
-def constants_of(
-    model: Model, x: Floats, errors: Floats, intervals: dict[str, dict[str, list[float]]], checked: str
-) -> dict[str, Any]:
+def constants_of(model: Model, x: Floats, errors: Floats, intervals: Intervals, checked: str) -> dict[str, Any]:
     """The content of catalogs/llm_speed.yaml."""
     places, values = model.layout.places, model.values(x)
     low, high = model.values(x - NORMAL_80 * errors), model.values(x + NORMAL_80 * errors)
@@ -132,7 +144,15 @@ def constants_of(
     for engine in layout.engines:
         at = {c: places[engine, "", c] for c in UNITS}
         engines[engine] = {
-            "interval": intervals[engine],
+            "interval": {
+                "step": list(intervals[engine].step),
+                "first_token": list(intervals[engine].first_token),
+                "known_width": intervals[engine].known_width,
+            },
+            "measured": {
+                "models": sorted({r.model for r in model.data.runs if r.generation == engine}),
+                "families": sorted({r.family for r in model.data.runs if r.generation == engine}),
+            },
             "constants": {
                 c: {"value": _short(values[i]), "low": _short(low[i]), "high": _short(high[i])} for c, i in at.items()
             },

@@ -36,9 +36,19 @@ def catalogs_table() -> str:
     return "\n".join(lines)
 
 
+def speed_table() -> str:
+    """The head of benchmarks/LLM_SPEED.md: error of speed on what was held back."""
+    lines = (ROOT / "benchmarks" / "LLM_SPEED.md").read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("| quantity"))
+    last = next(i for i in range(first, len(lines)) if not lines[i])
+    note = "Absolute error, % of the measured value: median / P90, share inside the stated 80 % interval."
+    return "\n".join(["", note, "", *lines[first:last], ""])
+
+
 def rendered(text: str) -> str:
     """README text with each generated table in its place, between its two markers."""
-    for name, table in (("examples", examples_table()), ("catalogs", catalogs_table())):
+    tables = {"examples": examples_table(), "catalogs": catalogs_table(), "speed": speed_table()}
+    for name, table in tables.items():
         start, end = f"<!-- {name}: written by python -m benchmarks.readme -->", f"<!-- end of {name} -->"
         before, rest = text.split(start)
         text = f"{before}{start}\n{table}\n{end}{rest.split(end)[1]}"

@@ -7,10 +7,9 @@ from datetime import date
 
 import numpy as np
 
-from benchmarks.calibrate import HELD_BACK, Figure, is_inside
+from benchmarks.calibrate import HELD_BACK, Figure, Intervals, is_inside
 from benchmarks.speed_fit import Measured
 
-Intervals = dict[str, dict[str, list[float]]]
 SHOWN = ("tpot_ms", "ttft_ms", "output_tokens_per_s", "output_tokens_per_s_per_accelerator", "batch_latency_s",
          "decode_tokens_per_s", "prefill_tokens_per_s", "total_tokens_per_s")  # fmt: skip
 WORST = 20
@@ -65,7 +64,8 @@ def report(data: Measured, figures: Sequence[Figure], intervals: Intervals) -> s
         f"Made by `python -m benchmarks.calibrate` on {date.today().isoformat()} from {len(data.runs):,} runs. Each figure is "
         "predicted by constants fitted without it: `rows` leaves out a fifth at random, `model` every run of a model, "
         "`accelerator` every run of a part (B200 with GB200). Errors are absolute, % of the measured value, median / P90; "
-        "the last number is the share inside the stated 80 % interval.",
+        "the last number is the share inside the stated 80 % interval, which is wider for a model or part that was not "
+        "measured.",
         "",
         f"Left out by rule: {data.copies} rows that repeat another in every cell but name, version and source (figures "
         f"compared at three digits)"

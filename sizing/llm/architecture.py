@@ -61,7 +61,8 @@ class Cache:
     most. latent: `key_width` elements a token (latent + rope), whole on every tensor-parallel rank. state: `conv_elements`
     + `state_elements` a sequence, whatever its length, split over the ranks. compressed: the window as `window`, and
     beyond it `key_width` elements for each `stride` tokens. `index_width` adds elements of one byte a token and
-    `index_scale_bytes` for sparse-attention keys (whole on every rank).
+    `index_scale_bytes` for sparse-attention keys (whole on every rank). `picked_tokens`: most that a step reads of what is
+    kept; 0 means all.
     """
 
     kind: CacheKind = "none"
@@ -74,6 +75,7 @@ class Cache:
     state_elements: int = 0
     index_width: int = 0
     index_scale_bytes: int = 0
+    picked_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

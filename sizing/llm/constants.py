@@ -101,7 +101,7 @@ class Factors:
     memory: float
     products: float
     gap: float
-    width: float  # exponent of the interval
+    width: float  # exponent of the interval: below 1 for what was measured, above for what nobody measured
     inherited_from: str | None  # the family whose factors these are, for one that nobody measured
 
 
@@ -130,9 +130,12 @@ def family_of(architecture: str, memory_type: str) -> str:
     return f"{architecture.split(' M')[0]} {kind[0] if kind else memory_type}"
 
 
-def factors_of(generation: str, family: str, unit: str, format_words: str) -> Factors:
+def factors_of(generation: str, family: str, unit: str, format_words: str, model: str = "") -> Factors:
     """Factors of a family and a format under an engine: those fitted for the pair, else for the family under any engine,
-    else those of the nearest family, whose interval is 1.5 times as wide on a log scale.
+    else those of the nearest family.
+
+    The interval is that of models and parts never seen; narrower, as measured, for a model and a family that the engine was
+    measured with, and 1.5 times as wide on a log scale for a family that nobody measured.
 
     >>> factors_of("vllm", "Hopper HBM", "bf16", "bf16").inherited_from is None
     True
@@ -144,11 +147,12 @@ def factors_of(generation: str, family: str, unit: str, format_words: str) -> Fa
     kind = format_kind(unit, format_words)
     row = here["families"].get(name) or everywhere["families"][name]
     form = here["formats"].get(kind) or everywhere["formats"].get(kind) or NO_FACTORS
+    is_known = model in here["measured"]["models"] and family in here["measured"]["families"]
     return Factors(
         memory=row["memory"] * form["memory"],
         products=row["products"] * form["products"],
         gap=row["gap"],
-        width=1.0 if name == family else UNMEASURED_WIDTH,
+        width=UNMEASURED_WIDTH if name != family else here["interval"]["known_width"] if is_known else 1.0,
         inherited_from=None if name == family else name,
     )
 

@@ -15,7 +15,7 @@ from sizing.errors import InputError
 from sizing.llm.architecture import Architecture
 from sizing.llm.constants import factors_of, family_of
 from sizing.llm.formats import BYTES_16_BIT, compute_peak, scheme_of
-from sizing.llm.kv import kv_by_stage
+from sizing.llm.kv import KV_BITS, kv_by_stage
 from sizing.llm.levers import NO_DRAFTING, Drafting
 from sizing.llm.parameters import active_matmul_parameters, expert_parameters
 from sizing.llm.rows import architecture_of
@@ -72,7 +72,7 @@ class Work:
     memory_factor: Quantity  # of this family of parts, on the engine's share of bandwidth
     products_factor: Quantity  # of this family and format, on the engine's share of the peak
     gap_factor: Quantity  # of this family, on everything between kernels
-    width: Quantity  # exponent of the interval: 1, more for parts that nobody measured
+    width: Quantity  # exponent of the interval: below 1 for what was measured, above for what nobody measured
 
 
 _WORK_FIELDS = tuple(f.name for f in fields(Work))
@@ -127,7 +127,8 @@ def model_work(
     ranks, shape = split.width, architecture_of(model)
     dense, experts = step_bytes(model, weight_format, split)
     context, computed = prompt_tokens + output_tokens // 2, prompt_tokens - cached_tokens
-    cache = kv_by_stage(model, split)[0].bytes_per_sequence(context_tokens=max(context, 1), kv_format=kv_format)
+    cache: float = kv_by_stage(model, split)[0].bytes_per_sequence(context_tokens=max(context, 1), kv_format=kv_format)
+    cache -= _unread_bytes(shape, context, kv_format)
     active, head_active = active_matmul_parameters(model)
     return ModelWork(
         dense_weight_bytes=dense,
@@ -144,15 +145,29 @@ def model_work(
     )
 
 
+def _unread_bytes(shape: Architecture, context_tokens: int, kv_format: KvFormat) -> float:
+    """KV cache [bytes] that a step leaves unread: with sparse attention what the indexer did not pick."""
+    total = 0.0
+    for kind, count in zip(shape.kinds, shape.counts, strict=True):
+        if kind.cache.picked_tokens:
+            unread = max(context_tokens - kind.cache.picked_tokens, 0)
+            total += count * kind.cache.key_width * unread * KV_BITS[kv_format] / 8
+    return total
+
+
 def _attention_flops(shape: Architecture, seen_tokens: float, *, prompt: bool) -> float:
     """Operations of one query token against so many seen ones over all layers. Latent attention decodes in the latent
-    space and expands it for a prompt."""
+    space and expands it for a prompt; an indexer looks at every token, the attention behind it at those picked."""
     total = 0.0
     for kind, count in zip(shape.kinds, shape.counts, strict=True):
         cache, seen = kind.cache, seen_tokens
         sizes = {t.name: t for t in kind.tensors if t.group == "attention"}
         if cache.kind not in ("kv", "window", "chunk", "latent", "compressed") or "o_proj" not in sizes:
             continue
+        if "indexer.wq_b" in sizes:
+            total += count * sizes["indexer.wq_b"].rows * seen_tokens
+        if cache.picked_tokens:
+            seen = min(seen, float(cache.picked_tokens))
         if cache.window:
             seen = min(seen, float(cache.window)) + (seen / cache.stride if cache.kind == "compressed" else 0.0)
         if cache.kind == "latent" and prompt:
@@ -185,7 +200,7 @@ def work_of(
     if peak is None or half is None:
         raise InputError("accelerators", accelerator.id, "an accelerator whose peak rate in this format is known")
     family = family_of(accelerator.architecture, accelerator.memory_type)
-    factors = factors_of(generation, family, peak[1], scheme_of(model, weight_format).words)
+    factors = factors_of(generation, family, peak[1], scheme_of(model, weight_format).words, model.id)
     is_pcie = accelerator.scaleup_domain_accelerators < split.width
     link = accelerator.pcie_gb_per_s if is_pcie else accelerator.interconnect_gb_per_s
     return Work(

@@ -16,7 +16,7 @@ from sizing.llm.levers import history_demand_tokens, prompt_work, tokens_per_pas
 from sizing.llm.serving import closed_batch
 from sizing.llm.sharding import Split
 from sizing.llm.speed import decode, prefill
-from sizing.llm.work import Work, stack
+from sizing.llm.work import Work, model_work, stack
 from sizing.scenario import LlmScenario
 
 CATALOG = load()
@@ -129,3 +129,19 @@ def test_short_memory_for_conversations_is_said() -> None:
     relieved = plan(LlmScenario.model_validate({**base, "kv_offload_gib": more + 1}), CATALOG).recommended
     assert relieved is not None
     assert not [text for text in relieved.warnings if text.startswith("Conversations between turns")]
+
+
+def test_sparse_attention_reads_what_it_picks() -> None:
+    """DeepSeek-V3.2 at 32,000 + 50 tokens (2,004 blocks of 16): 61 layers read 2,048 latents of 576 x 2 bytes and the keys of
+    all tokens at 132 bytes; a whole block holds a few tokens beyond the context, which the difference leaves in."""
+    shape = model_work(
+        CATALOG.llm_model("deepseek-v3.2"),
+        weight_format="native",
+        kv_format="bf16",
+        split=Split(8),
+        prompt_tokens=32_000,
+        output_tokens=100,
+    )
+    blocks = 2004 * 16
+    kept = 61 * (blocks * 1152 + blocks * 132)
+    assert shape.kv_bytes_per_sequence == pytest.approx(kept - 61 * (32_050 - 2048) * 1152, rel=1e-9)

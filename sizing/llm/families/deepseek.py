@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sizing.llm.architecture import Architecture, ExtraPart, LayerKind, Tensor
 from sizing.llm.blocks import feed_forward, latent_attention, latent_cache, linear, norm, vector
@@ -110,13 +111,14 @@ def sparse_latent(f: Fields) -> Architecture:
     index_width = f.whole("index_head_dim", default=128)
     index_heads = f.whole("index_n_heads", default=64 if f.model_type == "deepseek_v32" else 32)
     index = indexer(s.hidden, query, index_heads, index_width)
+    picked = f.whole("index_topk", default=2048)
     layers = []
     for (word, tensors), own in zip(feeds, _own_index(f, s.layers), strict=True):
         cache = indexed_latent_cache(width, rope, index_width) if own else latent_cache(width, rope)
+        cache = replace(cache, picked_tokens=picked)
         name = f"sparse latent attention{'' if own else ' (picks shared)'} + {word}"
         layers.append(LayerKind(name, (*attention, *(index if own else ()), *tensors, *norms(s, 2)), cache))
     f.ignore(
-        "index_topk",
         "index_share_for_mtp_iteration",
         "indexer_rope_interleave",
         "layer_types",
