@@ -148,8 +148,8 @@ PRIORS = {
     "poll_steps": Prior(1.0, 1.0),
     "prefill_fixed_ms": Prior(15.0, 0.8),
     "bunch": Prior(-1.0, 1.5, "plain"),
-    "bunch_by_load": Prior(0.3, 0.7, "plain"),
-    "bunch_by_clients": Prior(0.0, 0.5, "plain"),
+    "bunch_by_load": Prior(0.3, 0.4, "plain"),
+    "bunch_by_clients": Prior(0.0, 0.1, "plain"),
 }
 FACTOR = Prior(1.0, 0.25)
 DEVIATION = Prior(1.0, 0.2)

@@ -39,7 +39,7 @@ from sizing.units import GIB, format_ms, format_usd
 
 TTFT, TPOT = "Time to first token (TTFT)", "Time per output token (TPOT)"
 RULE_CONSTRAINTS = ("providers", "instances", "accelerators", "price", "runtime")
-SPEED_SOURCE = "roofline with constants fitted on public runs (catalogs/llm_speed.yaml)"
+SPEED_SOURCE = "fitted on public runs"
 
 
 def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
