@@ -14,6 +14,7 @@ from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
 from ui.pages import chart, cost_of_candidates, sizing_page
+from ui.replay import draw_replay
 from ui.state import PageState, widget_key
 
 
@@ -186,7 +187,8 @@ def more(state: PageState, plan: Plan) -> None:
 
 
 def below(state: PageState, plan: Plan) -> None:
-    """Memory to the bottom: where it fits, what is held, how it could be spread, what would save some."""
+    """One replica simulated; memory to the bottom: where it fits, what is held, other spreads, what would save some."""
+    draw_replay(state, plan)
     scenario, catalog, best = state.scenario, state.catalog, plan.recommended
     at = memory.hardware_of(scenario, catalog, plan)
     if at is None:

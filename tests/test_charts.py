@@ -16,6 +16,7 @@ from ui.charts import (
     count_chart,
     memory_chart,
     percentile_chart,
+    share_chart,
     trade_off_chart,
 )
 
@@ -44,6 +45,14 @@ FIGURES = {
         x_title="load (requests/s)",
         y_title="time in system (ms)",
     ),
+    "share": share_chart(
+        [30.0, 10.0, 20.0],
+        closed={50: 15.0, 95: 25.0},
+        limit=40.0,
+        limit_name="TTFT limit 40 ms",
+        percentile=95,
+        x_title="time to first token (ms)",
+    ),
     "count": count_chart(
         [10.0, 20.0, 30.0], [1, 2, 2], [0.5, 1.0, 1.0], load=15.0, count=2, x_title="load (requests/s)"
     ),
@@ -66,6 +75,16 @@ def test_a_limit_is_a_line_with_its_name() -> None:
         lines = [shape for shape in figure.layout.shapes if shape.line.color == LIMIT]
         assert [(line.y0, line.y1) for line in lines] == [(value, value)]
         assert name in [note.text for note in figure.layout.annotations]
+
+
+def test_cumulative_share_rises_to_all_requests_beside_the_closed_form_and_the_limit() -> None:
+    figure = FIGURES["share"]
+    curve, points = figure.data
+    assert list(curve.x) == [10.0, 20.0, 30.0]
+    assert list(curve.y) == pytest.approx([100 / 3, 200 / 3, 100.0])
+    assert (list(points.x), list(points.y)) == ([15.0, 25.0], [50, 95])
+    assert next((line.x0, line.x1) for line in figure.layout.shapes) == (40.0, 40.0)
+    assert any("TTFT limit 40 ms" in note.text for note in figure.layout.annotations)
 
 
 def test_the_chosen_point_is_marked() -> None:

@@ -20,6 +20,7 @@ LIMIT = "#D9483B"  # readable on white and on the dark background
 INTERVAL = "#8A94A3"  # a line over bars, readable on white and on the dark background
 BAND = "rgba(0,114,178,0.16)"
 HEIGHT = 300
+SHARE_POINTS = 200  # of a cumulative curve: more are not seen
 CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
@@ -243,6 +244,49 @@ def trade_off_chart(
         sketch.limit(limit, limit_name)
     if chosen is not None:
         sketch.star(*chosen, chosen_name)
+    return sketch.figure()
+
+
+def share_chart(
+    values: Sequence[float],
+    *,
+    closed: Mapping[int, float],
+    limit: float | None,
+    limit_name: str,
+    percentile: int,
+    x_title: str,
+) -> go.Figure:
+    """Cumulative share [%] of requests by a latency, percentiles of the closed form as points, the limit as a line."""
+    ordered = sorted(values)
+    places = sorted({round(i * (len(ordered) - 1) / SHARE_POINTS) for i in range(SHARE_POINTS + 1)})
+    x = [ordered[i] for i in places]
+    known = [*x, *closed.values(), *([limit] if limit is not None else [])]
+    sketch = _Sketch(
+        x=_titled(x_title, **_log_ticks(known)),
+        y=_titled("requests (%)", range=[0, 103]),
+        layout={"margin": {"l": 8, "r": 18, "t": 26, "b": 8}},
+    )
+    sketch.curve(Curve("simulation", x, [100.0 * (i + 1) / len(ordered) for i in places]), PALETTE[0])
+    if closed:
+        sketch.traces.append(
+            {
+                "type": "scatter",
+                "x": list(closed.values()),
+                "y": list(closed),
+                "name": "closed form",
+                "mode": "markers",
+                "marker": {"symbol": "diamond", "size": 10, "color": CHOSEN},
+                "hovertemplate": "p%{y}: %{x:,.4g} ms<extra>closed form</extra>",
+            }
+        )
+    line = {"color": LIMIT, "dash": "dash", "width": 2}
+    if limit is not None:
+        ends = {"yref": "paper", "y0": 0, "y1": 1, "x0": limit, "x1": limit}
+        sketch.shapes.append({"type": "line", **ends, "line": line})
+        place = {"yref": "paper", "y": 0.06, "x": log10(limit), "xanchor": "right"}
+        sketch.notes.append({**place, "text": f"{limit_name} ", "showarrow": False, "font": {"color": LIMIT}})
+        ends = {"xref": "paper", "x0": 0, "x1": 1, "y0": percentile, "y1": percentile}
+        sketch.shapes.append({"type": "line", **ends, "line": {"color": LIMIT, "dash": "dot", "width": 1}})
     return sketch.figure()
 
 

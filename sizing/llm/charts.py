@@ -80,7 +80,8 @@ class HoldingLimits:
     longest_context_tokens: dict[int, int]
 
 
-def _work(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tuple[Work, ReplicaMemory]:
+def replica_of(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> tuple[Work, ReplicaMemory]:
+    """Work of one replica of a deployment, as a stack of one, and its memory."""
     model, part, degree = model_of(scenario, catalog), _accelerator(catalog, deployment), deployment.parallelism
     if degree is None:
         raise InputError("deployment", deployment.instance, "a deployment of a language model")
@@ -95,7 +96,7 @@ def _accelerator(catalog: Catalog, deployment: Deployment) -> Accelerator:
 
 def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> BatchCurve:
     """Latency [ms] and throughput of one replica of the deployment by batch size, up to what memory holds."""
-    work, memory = _work(scenario, catalog, deployment)
+    work, memory = replica_of(scenario, catalog, deployment)
     held = memory.held(scenario.prompt_tokens + scenario.output_tokens)
     chosen = deployment.batch or 1
     grid = batch_grid(min(held, max(MAX_SEARCH_BATCH, chosen)))
@@ -129,7 +130,7 @@ def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment)
 
 def load_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> LoadCurve:
     """Percentiles [ms] of the deployment by the rate it is asked for, requests arriving at random."""
-    work, _ = _work(scenario, catalog, deployment)
+    work, _ = replica_of(scenario, catalog, deployment)
     replicas = deployment.replicas - scenario.spare_replicas
     capacity = float(deployment.extra["replica_capacity_requests_per_s"] or 0.0)
     per_replica = np.array(LOADS) * capacity

@@ -99,6 +99,7 @@ class _States:
     """Latency [ms] with n = 1, 2, ... sequences in flight (columns), and the rate at which they end [1/s]."""
 
     base_ms: Floats
+    step_ms: Floats
     tpot_ms: Floats
     ends_per_s: Floats
     prompt_ms: Floats  # of one prompt, occupied (candidates x 1)
@@ -115,6 +116,7 @@ def _states(work: Work, batch_cap: NDArray[np.intp], output_tokens: int, rates: 
     ends = np.maximum.accumulate(n / e2e_ms * MS_PER_S, axis=1)
     return _States(
         base_ms=base_ms,
+        step_ms=step.step_ms,
         tpot_ms=step.step_ms + (share_ms if output_tokens > 1 else 0.0),
         ends_per_s=ends,
         prompt_ms=prompt.occupied_ms,
@@ -140,12 +142,12 @@ def open_loop(
     """Latency percentiles [ms] of each candidate when requests arrive at random.
 
     Sequences in flight are a birth-death chain: P(n) ~ product of arrival / (k / E2E(k)), k up to the batch limit,
-    geometric
-    beyond. TPOT is that of the batch which an arrival finds, plus itself. TTFT = its prompt + a step + the wait for
-    other prompts
-    (M/D/1 mean, exponential tail) + the wait for a free slot (exponential with the spare rate).
+    geometric beyond. TPOT is that of the batch which an arrival finds, plus itself. TTFT = its prompt + a step + the
+    wait for other prompts (`_prompt_wait`) + the wait for a free slot: exponential with mean 1 / (2 x spare rate), half
+    of what exponential service would give, as all replies have the same length.
 
-    Source: Kleinrock 1975, chapter 3 (birth-death); Poisson arrivals see time averages (Wolff 1982); own combination.
+    Source: Kleinrock 1975, chapter 3 (birth-death); Poisson arrivals see time averages (Wolff 1982); M/D/c wait: half
+    of M/M/c in heavy traffic (Kingman 1962); own combination, compared with the simulation in benchmarks/REPLAY.md.
     """
     states = _states(work, batch_cap, output_tokens, rates)
     arrival = np.maximum(arrival_per_s, 1e-12)[:, None]
@@ -166,10 +168,11 @@ def open_loop(
     found = np.stack([(below < 1.0 - tail - 1e-12).sum(axis=1) for tail in _TAILS], axis=1)
     with_self = np.minimum(found + 1, cap)
     waits_slot = np.take_along_axis(law, cap, axis=1)
-    prompt_busy = np.minimum(arrival * states.prompt_ms / MS_PER_S, 1.0 - 1e-9)
-    prompt_wait_ms = states.prompt_ms / 2.0 / (1.0 - prompt_busy)
-    slot_wait_ms = MS_PER_S / (at_cap * (1.0 - ratio))
-    wait_ms = _wait_quantiles(prompt_busy, prompt_wait_ms, waits_slot, slot_wait_ms)
+    mean_ms, squared_cv = _prompt_wait(arrival / MS_PER_S, states.prompt_ms, _at(states.step_ms, with_self))
+    slot_wait_ms = MS_PER_S / (at_cap * (1.0 - ratio)) / 2.0
+    wait_ms = _wait_quantiles(mean_ms, squared_cv, waits_slot, slot_wait_ms)
+    half_step_ms = _at(states.step_ms, with_self) / 2.0  # in the mean wait for the step under way: poll has it already
+    wait_ms = np.where(with_self > 1, np.maximum(wait_ms - half_step_ms, 0.0), 0.0)
     ttft_ms = (_at(states.base_ms, with_self) + wait_ms) * rates.first_scale**work.width
     tpot_ms = _at(states.tpot_ms, with_self)
     mean_in_flight = (law * np.minimum(np.arange(law.shape[1])[None, :], cap)).sum(axis=1)
@@ -184,19 +187,44 @@ def open_loop(
     )
 
 
-def _wait_quantiles(chance_a: Floats, mean_a_ms: Floats, chance_b: Floats, mean_b_ms: Floats) -> Floats:
-    """Quantiles [ms] at PERCENTILES of the sum of two waits, each 0 or exponential, by bisection of the exact tail."""
-    mean_a_ms = np.where(np.abs(mean_a_ms - mean_b_ms) < 1e-6 * mean_b_ms, mean_a_ms * (1 + 1e-5), mean_a_ms)
-    mean_a_ms = np.maximum(mean_a_ms, 1e-12)
-    high = np.log(4.0 / _TAILS)[None, :] * (mean_a_ms + mean_b_ms) * 2.0
+def _prompt_wait(arrival_per_ms: Floats, prompt_ms: Floats, step_ms: Floats) -> tuple[Floats, Floats]:
+    """Wait [ms] for the step under way and for the prompts in one's own step: mean, and squared CV [1].
+
+    A step takes in all that came during the one before: S' = D + P x Poisson(arrival x S). So with r = arrival x P its
+    mean is m = D / (1 - r), its variance v = r P m / (1 - r^2), its third central moment t = (r P^2 m + 3 r^2 P v) /
+    (1 - r^3). An arrival falls into a step of mean L = m + v / m and variance V = t / m + v - (v / m)^2. It waits for
+    the rest of that, uniform, and for the prompts of all others who came in it, before or after: mean L (1/2 + r),
+    variance (L^2 + V) / 12 + r P L + (1/2 + r)^2 V.
+
+    Source: own; gated service as in Takagi 1986, "Analysis of Polling Systems", with one queue.
+    """
+    r = np.minimum(arrival_per_ms * prompt_ms, 1.0 - 1e-9)
+    m = step_ms / (1.0 - r)
+    v = r * prompt_ms * m / (1.0 - r**2)
+    third = (r * prompt_ms**2 * m + 3.0 * r**2 * prompt_ms * v) / (1.0 - r**3)
+    met, met_variance = m + v / m, third / m + v - (v / m) ** 2
+    mean_ms = met * (0.5 + r)
+    variance = (met**2 + met_variance) / 12.0 + r * prompt_ms * met + (0.5 + r) ** 2 * met_variance
+    return mean_ms, variance / mean_ms**2
+
+
+def _wait_quantiles(mean_a_ms: Floats, squared_cv: Floats, chance_b: Floats, mean_b_ms: Floats) -> Floats:
+    """Quantiles [ms] at PERCENTILES of a gamma wait plus one that is exponential with a chance, else 0; by bisection.
+
+    Tail = (1 - c) G(t) + c exp(-(t - a) / b), the gamma wait taken at its mean a where the other counts.
+    Source: gamma tail by Wilson and Hilferty 1931, normal tail by Page 1977 (to 0.0002).
+    """
+    high = mean_a_ms * (1.0 + 8.0 * squared_cv + 8.0 * np.sqrt(squared_cv)) + np.log(4.0 / _TAILS) * mean_b_ms
     low = np.zeros_like(high)
-    both = chance_a * chance_b / (mean_a_ms - mean_b_ms)
-    only_a, only_b = chance_a * (1.0 - chance_b) + both * mean_a_ms, chance_b * (1.0 - chance_a) - both * mean_b_ms
+    third = squared_cv / 9.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
-        above = only_a * np.exp(-middle / mean_a_ms) + only_b * np.exp(-middle / mean_b_ms) > _TAILS
+        z = np.clip((np.cbrt(middle / mean_a_ms) - 1.0 + third) / np.sqrt(third), -6.0, 6.0)
+        gamma = 1.0 / (1.0 + np.exp(1.5976 * z + 0.07056 * z**3))
+        slot = np.exp(np.minimum((mean_a_ms - middle) / mean_b_ms, 0.0))
+        above = (1.0 - chance_b) * gamma + chance_b * slot > _TAILS
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(chance_a + chance_b - chance_a * chance_b <= _TAILS, 0.0, high)
+    return np.asarray(high)
 
 
 def closed_loop(

@@ -144,6 +144,7 @@ class Prefill:
 
     alone_ms: Floats
     occupied_ms: Floats
+    attention_ms: Floats  # its part of both that grows with the square of the prompt, before scale and pipeline
     bound_ms: Floats
 
 
@@ -173,6 +174,7 @@ def prefill(work: Work, rates: Rates) -> Prefill:
     return Prefill(
         alone_ms=np.maximum(alone_ms * scale, bound_ms),
         occupied_ms=np.maximum(occupied_ms * scale, (products_peak_ms + attention_peak_ms) / work.pipeline_parallel),
+        attention_ms=np.asarray(attention_ms),
         bound_ms=bound_ms,
     )
 

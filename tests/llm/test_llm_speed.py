@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from sizing.catalog import load
 from sizing.llm.constants import UNITS, rates, stated
 from sizing.llm.formats import compute_peak, scheme_of
-from sizing.llm.serving import capacity_per_s, closed_batch, closed_loop, open_loop
+from sizing.llm.serving import (
+    _prompt_wait,
+    _wait_quantiles,
+    capacity_per_s,
+    closed_batch,
+    closed_loop,
+    open_loop,
+)
 from sizing.llm.sharding import Split
 from sizing.llm.speed import decode, prefill
 from sizing.llm.work import Work, model_work, select, stack, work_of
@@ -195,3 +202,40 @@ def test_clients_beyond_the_batch_wait() -> None:
 
     capacity = float(capacity_per_s(work(), np.array([16]), 250, CENTRE)[0])
     assert ttft(48) - ttft(16) == pytest.approx(32 / capacity * 1000, rel=0.05)
+
+
+def test_wait_for_the_step_under_way_and_its_prompts() -> None:
+    one = np.ones((1, 1))
+    mean, squared_cv = _prompt_wait(1e-12 * one, 20.0 * one, 10.0 * one)  # nobody else: uniform over a step of 10 ms
+    assert float(mean[0, 0]) == pytest.approx(5.0)
+    assert float(squared_cv[0, 0]) == pytest.approx(1 / 3)
+    # r = 0.5: E[S] = 20, Var = 0.5 x 20 x 20 / 0.75, L = 20 + 0.5 x 20 / 0.75 = 33.3, mean = L x (1/2 + r)
+    mean, _ = _prompt_wait(0.025 * one, 20.0 * one, 10.0 * one)
+    assert float(mean[0, 0]) == pytest.approx(100 / 3)
+
+
+def test_steps_that_take_in_what_came_before_wait_as_stated() -> None:
+    """The gated queue itself, drawn at random: steps of D + P for each arrival of the step before."""
+    rng, rate, prompt, step = np.random.default_rng(4), 0.02, 20.0, 10.0
+    lengths, counts = [step], [0]
+    for _ in range(100_000):
+        counts.append(int(rng.poisson(rate * lengths[-1])))
+        lengths.append(step + prompt * counts[-1])
+    waits = []
+    for length, came in zip(lengths[:-1], counts[1:], strict=True):
+        rest = length * (1.0 - rng.random(came))
+        waits += (rest + prompt * (came - 1)).tolist()
+    mean, squared_cv = _prompt_wait(np.array([[rate]]), np.array([[prompt]]), np.array([[step]]))
+    assert float(mean[0, 0]) == pytest.approx(np.mean(waits), rel=0.02)
+    assert float(squared_cv[0, 0]) == pytest.approx(np.var(waits) / np.mean(waits) ** 2, rel=0.15)
+    quantiles = _wait_quantiles(mean, squared_cv, np.zeros((1, 1)), np.ones((1, 1)))[0]
+    assert quantiles == pytest.approx(np.percentile(waits, (50, 95, 99)), rel=0.12)
+
+
+def test_quantiles_of_a_wait_for_a_slot() -> None:
+    one = np.ones((1, 1))
+    exponential = _wait_quantiles(4.0 * one, one, 0.0 * one, one)[0]
+    assert exponential == pytest.approx(4.0 * np.log([2.0, 20.0, 100.0]), rel=0.03)
+    # half of all wait 30 ms in the mean for a slot: P(W > t) = 0.5 exp(-t / 30)
+    slot = _wait_quantiles(1e-6 * one, one / 3, 0.5 * one, 30.0 * one)[0]
+    assert slot[1:] == pytest.approx(30.0 * np.log([10.0, 50.0]), rel=1e-3)
