@@ -23,8 +23,9 @@ from sizing.llm.replay import Load, first_token_ms, in_flight_found, replay, ste
 from sizing.llm.serving import capacity_per_s, closed_batch, open_loop
 from sizing.llm.sharding import Split
 from sizing.llm.simulation import Limits, Simulated, simulate, simulate_closed
-from sizing.llm.speed import Work, model_work, prefill, stack, work_of
+from sizing.llm.speed import prefill
 from sizing.llm.traces import Trace, make_trace
+from sizing.llm.work import Work, model_work, stack, work_of
 from sizing.planner import plan
 from sizing.scenario import LlmScenario
 

@@ -7,9 +7,10 @@ from sizing.llm import batch_curve
 from sizing.llm.models import CUSTOM, OWN_BLOCK, parsed
 from sizing.plan import Plan
 from sizing.units import format_ms
-from ui import memory
+from ui import memory, speed
 from ui.charts import Curve, trade_off_chart
 from ui.disaggregated import draw_disaggregated
+from ui.frame import plain
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
@@ -143,7 +144,9 @@ def first_chart(state: PageState, plan: Plan) -> None:
     scenario = state.scenario
     curve = batch_curve(scenario, state.catalog, best)
     at = list(curve.batch).index(curve.chosen_batch)
-    limit = scenario.tpot_target_ms
+    limit, first = scenario.tpot_target_ms, scenario.ttft_target_ms
+    holds_to = curve.ttft_holds_to(first) if limit is not None or first is not None else None
+    shaded = "; shaded: limits hold in the mean, batch kept full" if holds_to is not None else ""
     figure = trade_off_chart(
         Curve(
             "one replica, by batch size",
@@ -159,13 +162,17 @@ def first_chart(state: PageState, plan: Plan) -> None:
         limit_name=f"TPOT limit {format_ms(limit)}",
         chosen=(float(curve.output_tokens_per_s[at]), float(curve.tpot_ms[at])),
         chosen_name=f"batch limit: {curve.chosen_batch}",
+        shaded_to=holds_to,
     )
     chart(
         figure,
         key="trade-off",
-        title="Latency against throughput by batch size (numbers are batch sizes)",
+        title=f"Latency against throughput by batch size (numbers are batch sizes{shaded})",
         alt="Time per output token against output tokens per second of one replica by batch size, with the limit and the chosen batch",
     )
+    outside = speed.full_batch_words(curve, best, scenario)
+    if outside is not None:
+        st.caption(plain(outside))
 
 
 def more(state: PageState, plan: Plan) -> None:
@@ -187,9 +194,11 @@ def more(state: PageState, plan: Plan) -> None:
 
 
 def below(state: PageState, plan: Plan) -> None:
-    """One replica simulated; memory to the bottom: where it fits, what is held, other spreads, what would save some."""
-    draw_replay(state, plan)
+    """Speed and memory to the bottom: why it is so fast, where it fits, what is held, what would save some."""
     scenario, catalog, best = state.scenario, state.catalog, plan.recommended
+    speed.draw_speed(scenario, catalog, best)
+    draw_replay(state, plan)
+    draw_disaggregated(scenario, catalog, plan)
     at = memory.hardware_of(scenario, catalog, plan)
     if at is None:
         return
@@ -201,7 +210,6 @@ def below(state: PageState, plan: Plan) -> None:
     memory.draw_splits(scenario, catalog, at)
     memory.draw_what_ifs(scenario, catalog, at)
     memory.draw_drift(scenario, catalog, at)
-    draw_disaggregated(scenario, catalog, plan)
 
 
 sizing_page("llm", "Large language model", controls=controls, first_chart=first_chart, more=more, below=below)

@@ -108,3 +108,44 @@ def test_the_band_runs_there_and_back() -> None:
     band = FIGURES["trade-off"].data[0]
     assert band.name == "80 % interval"
     assert list(band.y) == [4.0, 5.0, 20.0, 6.0, 2.0, 1.0]
+
+
+def trade_off(*, shaded_to: float | None, limit: float | None = 5.0) -> go.Figure:
+    return trade_off_chart(
+        CURVE, x_title="a (b)", y_title="c (d)", limit=limit, limit_name="", chosen=None, chosen_name="",
+        shaded_to=shaded_to,
+    )  # fmt: skip
+
+
+def test_the_shading_ends_at_the_limit_and_never_stretches_an_axis() -> None:
+    ranges = set()
+    for shaded_to, right in ((None, None), (100.0, 100.0), (1e9, 400.0)):
+        layout = trade_off(shaded_to=shaded_to).layout
+        ranges.add((*layout.xaxis.range, *layout.yaxis.range))
+        regions = [shape for shape in layout.shapes if shape.type == "rect"]
+        assert len(regions) == (shaded_to is not None)
+        for region in regions:
+            assert region.y1 == 5.0
+            assert region.x1 == pytest.approx(right, rel=0.3)
+            assert region.x1 <= 10.0 ** layout.xaxis.range[1]
+    assert len(ranges) == 1
+    low, high, bottom, top = ranges.pop()
+    assert 10.0**low < 10.0 < 400.0 < 10.0**high < 800.0
+    assert 10.0**bottom < 1.0 < 20.0 < 10.0**top
+
+
+def test_without_a_latency_limit_the_shading_goes_to_the_top() -> None:
+    layout = trade_off(shaded_to=100.0, limit=None).layout
+    (region,) = layout.shapes
+    assert region.y1 == pytest.approx(10.0 ** layout.yaxis.range[1])
+
+
+def test_the_load_at_which_a_limit_breaks_is_marked_with_its_number() -> None:
+    figure = percentile_chart(
+        [Curve("p99", [0.0, 50.0, 90.0], [1.0, 2.0, 30.0])],
+        limits={"p99 limit 20 ms": 20.0}, load=40.0, stable_to=100.0, breaks_at=81.25, x_title="a (b)", y_title="c (d)",
+    )  # fmt: skip
+    assert 81.25 in [shape.x0 for shape in figure.layout.shapes]
+    assert "breaks at 81.2" in [note.text.strip() for note in figure.layout.annotations]
+    low, high = figure.layout.yaxis.range
+    assert 10.0**low < 1.0 < 30.0 < 10.0**high

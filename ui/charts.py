@@ -19,6 +19,7 @@ CHOSEN = "#D55E00"
 LIMIT = "#D9483B"  # readable on white and on the dark background
 INTERVAL = "#8A94A3"  # a line over bars, readable on white and on the dark background
 BAND = "rgba(0,114,178,0.16)"
+HOLDS = "rgba(0,158,115,0.13)"  # where all limits hold
 HEIGHT = 300
 SHARE_POINTS = 200  # of a cumulative curve: more are not seen
 CONFIG = {
@@ -55,6 +56,20 @@ class Curve:
 Trace = dict[str, Any]
 
 
+def layout_of(x: Mapping[str, Any], y: Mapping[str, Any], height: int = HEIGHT) -> dict[str, Any]:
+    """What all figures have in common: margins, the legend above, and two axes."""
+    axis = {"automargin": True, "zeroline": False}
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 26, "b": 8},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        "xaxis": {**axis, **x},
+        "yaxis": {**axis, **y},
+        "hovermode": "closest",
+        "uirevision": "keep",
+    }
+
+
 @dataclass
 class _Sketch:
     """A figure in the making, as plain data: Plotly checks it once, at the end, which is several times faster."""
@@ -68,20 +83,8 @@ class _Sketch:
     layout: dict[str, Any] = field(default_factory=dict)
 
     def figure(self) -> go.Figure:
-        axis = {"automargin": True, "zeroline": False}
-        layout = {
-            "height": self.height,
-            "margin": {"l": 8, "r": 8, "t": 26, "b": 8},
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-            "xaxis": {**axis, **self.x},
-            "yaxis": {**axis, **self.y},
-            "hovermode": "closest",
-            "uirevision": "keep",
-            "shapes": self.shapes,
-            "annotations": self.notes,
-            **self.layout,
-        }
-        return go.Figure(data=self.traces, layout=layout)
+        notes = {"shapes": self.shapes, "annotations": self.notes}
+        return go.Figure(data=self.traces, layout=layout_of(self.x, self.y, self.height) | notes | self.layout)
 
     def limit(self, value: float, name: str) -> None:
         """A limit as a dashed horizontal line with its name, on a logarithmic axis."""
@@ -96,6 +99,11 @@ class _Sketch:
         self.shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line})
         place = {"yref": "paper", "y": height, "x": x, "xanchor": anchor}
         self.notes.append({**place, "text": text, "showarrow": False, "font": {"color": color}})
+
+    def region(self, x0: float, x1: float, y0: float, y1: float) -> None:
+        """A shaded rectangle below everything else."""
+        corners = {"x0": x0, "x1": x1, "y0": y0, "y1": y1}
+        self.shapes.append({"type": "rect", **corners, "line": {"width": 0}, "fillcolor": HOLDS, "layer": "below"})
 
     def curve(self, curve: Curve, color: str) -> None:
         """A line, with the band of its 80 % interval where it has one."""
@@ -235,10 +243,19 @@ def trade_off_chart(
     limit_name: str,
     chosen: tuple[float, float] | None,
     chosen_name: str,
+    shaded_to: float | None = None,
 ) -> go.Figure:
-    """Latency against throughput by batch size: the curve with its 80 % band, the limit as a line, the chosen point marked."""
+    """Latency against throughput by batch size: the curve with its 80 % band, the limit as a line, the chosen point marked.
+
+    `shaded_to` is the throughput up to which other limits hold too: up to there, and under the limit, the plot is shaded.
+    """
     heights = [*curve.y, *(curve.low or ()), *(curve.high or ()), *([limit] if limit else [])]
-    sketch = _Sketch(x=_titled(x_title, **_log_ticks(curve.x)), y=_titled(y_title, **_log_ticks(heights)))
+    wide, high = _log_range(curve.x), _log_range(heights)
+    x = _titled(x_title, **_log_ticks(curve.x), range=wide)
+    sketch = _Sketch(x=x, y=_titled(y_title, **_log_ticks(heights), range=high))
+    if shaded_to is not None:
+        top = limit if limit is not None else 10.0 ** high[1]
+        sketch.region(10.0 ** wide[0], min(shaded_to, 10.0 ** wide[1]), 10.0 ** high[0], top)
     sketch.curve(curve, PALETTE[0])
     if limit is not None:
         sketch.limit(limit, limit_name)
@@ -290,6 +307,14 @@ def share_chart(
     return sketch.figure()
 
 
+def _log_range(values: Iterable[float], margin: float = 0.06) -> list[float]:
+    """Ends of a logarithmic axis (exponents of 10) that show all values with a share of their span on both sides, whatever
+    is drawn beside them."""
+    logs = [log10(v) for v in values if v > 0]
+    room = max(margin * (max(logs) - min(logs)), 0.03)
+    return [min(logs) - room, max(logs) + room]
+
+
 def cost_chart(labels: Sequence[str], usd_per_hour: Sequence[float], *, chosen: int = 0) -> go.Figure:
     """Cost of the candidates [USD/h] as bars, the chosen one marked, cheapest on top."""
     sketch = _Sketch(
@@ -316,19 +341,33 @@ def cost_chart(labels: Sequence[str], usd_per_hour: Sequence[float], *, chosen: 
 
 
 def percentile_chart(
-    curves: Sequence[Curve], *, limits: Mapping[str, float], load: float, stable_to: float, x_title: str, y_title: str
+    curves: Sequence[Curve],
+    *,
+    limits: Mapping[str, float],
+    load: float,
+    stable_to: float,
+    x_title: str,
+    y_title: str,
+    breaks_at: float | None = None,
 ) -> go.Figure:
-    """Percentiles of latency against load: limits as lines, the demanded load and the end of stability marked."""
+    """Percentiles of latency against load: limits as lines, the demanded load and the end of stability marked, and the
+    load at which the limit breaks where it is known."""
     heights = [value for curve in curves for value in curve.y] + list(limits.values())
-    sketch = _Sketch(
-        x=_titled(x_title, range=[0, max(stable_to, load) * 1.06]), y=_titled(y_title, **_log_ticks(heights))
-    )
+    low, high = _log_range(heights, margin=0.2)  # names of the marks stand above and below all curves
+    end = max(stable_to, load) * 1.06
+    y = _titled(y_title, **_log_ticks(heights), range=[low, high])
+    sketch = _Sketch(x=_titled(x_title, range=[0, end]), y=y)
     for position, curve in enumerate(curves):
         sketch.curve(curve, PALETTE[position])
     for name, limit in limits.items():
         sketch.limit(limit, name)
     sketch.mark(load, " demanded", CHOSEN, dash="solid", height=0.98, anchor="left")
-    sketch.mark(stable_to, "unstable beyond ", "#7F7F7F", dash="dot", height=0.08, anchor="right")
+    if breaks_at is not None:
+        # At the break one curve is at the limit, so a low limit leaves room above it and a high one at the bottom.
+        place = (log10(min(limits.values(), default=1.0)) - low) / (high - low)
+        height, anchor = place + 0.2 if place < 0.6 else 0.2, "right" if breaks_at > 0.35 * end else "left"
+        sketch.mark(breaks_at, f" breaks at {breaks_at:,.3g} ", LIMIT, dash="dot", height=height, anchor=anchor)
+    sketch.mark(stable_to, "unstable beyond ", "#7F7F7F", dash="dot", height=0.02, anchor="right")
     return sketch.figure()
 
 

@@ -211,11 +211,15 @@ def folded(title: str, key: str, draw: Callable[[], None]) -> None:
             draw()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table of texts that wrap; wider than the screen, it scrolls by itself."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, least_rem: int = 0) -> None:
+    """A plain table of texts that wrap; wider than the screen, it scrolls by itself. `least_rem` is a width below which it
+    does not shrink, for long texts in many columns [rem]."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
-    st.html(f'<div class="scroll"><table class="slo"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    style = f' style="min-width: {least_rem}rem"' if least_rem else ""
+    st.html(
+        f'<div class="scroll"><table class="slo"{style}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> None:

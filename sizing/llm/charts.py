@@ -18,9 +18,9 @@ from sizing.llm.constants import engine_rates
 from sizing.llm.memory import ReplicaMemory
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import MAX_SEARCH_BATCH, batch_grid
-from sizing.llm.serving import open_loop, uniform_tpot_ms
+from sizing.llm.serving import closed_batch, open_loop, uniform_tpot_ms
 from sizing.llm.sharding import Split
-from sizing.llm.speed import decode, prefill
+from sizing.llm.speed import prefill
 from sizing.llm.work import Work, select, stack
 from sizing.plan import Deployment, Memory
 from sizing.scenario import LlmScenario
@@ -39,6 +39,7 @@ class BatchCurve:
     ttft_ms: Floats
     ttft_low_ms: Floats
     ttft_high_ms: Floats
+    closed_ttft_ms: Floats  # mean with the batch kept full: each request replaced as it ends
     tpot_ms: Floats
     tpot_low_ms: Floats
     tpot_high_ms: Floats
@@ -48,6 +49,15 @@ class BatchCurve:
     memory_bound: NDArray[np.bool_]
     chosen_batch: int
     max_sequences: int
+
+    def ttft_holds_to(self, limit_ms: float | None) -> float | None:
+        """Throughput [output tokens/s] up to which the mean TTFT keeps a limit with the batch kept full: that of the
+        last batch size before one that misses it; inf where none misses it or there is no limit, None where 1 does."""
+        missed = self.closed_ttft_ms > (np.inf if limit_ms is None else limit_ms)
+        if not missed.any():
+            return np.inf
+        first = int(missed.argmax())
+        return float(self.output_tokens_per_s[first - 1]) if first else None
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment)
         each, first = uniform_tpot_ms(work, columns, tokens, case)
         tpot.append(each[0])
         ttft.append((first + (columns - 1.0) * prefill(work, case).occupied_ms / tokens)[0])
-    step = decode(work, columns, engine_rates(scenario.runtime, scenario.engine_version)[0])
+    full = closed_batch(work, columns, float(tokens), engine_rates(scenario.runtime, scenario.engine_version)[0])
     e2e_ms = ttft[0] + (tokens - 1) * tpot[0]
     per_s = batch / e2e_ms * 1000.0
     return BatchCurve(
@@ -116,13 +126,14 @@ def batch_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment)
         ttft_ms=ttft[0],
         ttft_low_ms=ttft[2],
         ttft_high_ms=ttft[1],
+        closed_ttft_ms=full.ttft_ms[0],
         tpot_ms=tpot[0],
         tpot_low_ms=tpot[2],
         tpot_high_ms=tpot[1],
-        bound_tpot_ms=step.bound_ms[0],
+        bound_tpot_ms=full.decode.bound_ms[0],
         output_tokens_per_s=per_s * tokens,
         requests_per_s=per_s,
-        memory_bound=step.memory_bound[0],
+        memory_bound=full.decode.memory_bound[0],
         chosen_batch=chosen,
         max_sequences=held,
     )
