@@ -12,7 +12,7 @@ from sizing.catalog import Catalog
 from sizing.errors import InputError
 from sizing.llm.replay import Load, Replay, replay
 from sizing.llm.serving import PERCENTILES
-from sizing.llm.traces import MAX_CV, Trace, trace_from_csv
+from sizing.llm.traces import Trace, trace_from_csv
 from sizing.plan import Plan
 from sizing.planner import plan as planned
 from sizing.scenario import LlmScenario
@@ -29,7 +29,6 @@ MOST_REQUESTS = 20_000
 """Most requests that the page draws itself (count): simulated in about a fifth of a second."""
 MOST_MEGABYTES = 4
 """Largest trace file read (MB): the most rows of a trace, at some 30 characters each."""
-MOST_BURST = 100.0
 COLUMNS = "arrival_s, prompt_tokens, output_tokens"
 QUANTITIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 SHOWN = {"ttft_ms": "time to first token", "e2e_ms": "end to end"}
@@ -53,7 +52,7 @@ def _draw(state: PageState) -> None:
     st.caption(
         "Every request of a random load, or of your own trace, on one replica of the recommended deployment, step by step: "
         "continuous batching, chunked prefill, first come first served, preemption when the KV cache is full. "
-        "These settings are not in the link: whoever opens it finds this switched off."
+        "Bursts and the spread of lengths are those under Workload and travel in the link; a trace and this switch do not."
     )
     if not st.toggle("Simulate one replica", key="replay:on"):
         return
@@ -91,51 +90,16 @@ def _controls(scenario: LlmScenario) -> tuple[Load | None, Any]:
             place.markdown(f":red[{plain(read[1])}]")
             return None, place
         trace = read[1]
-    users = scenario.requests_per_s is None
-    first, second, third, fourth = st.columns(4, gap="small")
-    given = trace is not None
-    burst = first.number_input(
-        "Burstiness (squared CV of gaps)",
-        min_value=0.0,
-        max_value=MOST_BURST,
-        value=1.0,
-        step=0.5,
-        key="replay:burst",
-        disabled=given or users,
-        help="Variance of the time between requests of one replica, over its squared mean: 0 evenly spaced, 1 random "
-        "(Poisson), more in bursts. Users that wait for their reply have no such gaps.",
-    )
-    prompt_cv = second.number_input(
-        "Prompt length CV",
-        min_value=0.0,
-        max_value=MAX_CV,
-        value=0.5,
-        step=0.1,
-        key="replay:prompt_cv",
-        disabled=given,
-        help="Standard deviation over mean of prompt lengths (lognormal); 0 makes all the same.",
-    )
-    output_cv = third.number_input(
-        "Output length CV",
-        min_value=0.0,
-        max_value=MAX_CV,
-        value=0.5,
-        step=0.1,
-        key="replay:output_cv",
-        disabled=given,
-        help="The same for replies.",
-    )
-    requests = fourth.number_input(
-        "Requests",
+    requests = place.number_input(
+        "Requests simulated on one replica",
         min_value=10,
         max_value=MOST_REQUESTS,
         value=1000,
         step=1000,
         key="replay:requests",
-        disabled=given,
-        help="Requests of one replica that are simulated.",
+        disabled=trace is not None,
     )
-    return Load(float(burst), float(prompt_cv), float(output_cv), int(requests), trace=trace), place
+    return Load(int(requests), trace=trace), place
 
 
 def _read(content: bytes) -> Trace | str:
@@ -233,16 +197,16 @@ def _notes(scenario: LlmScenario, load: Load, done: Replay) -> list[str]:
     if not done.closed:
         said.append("There is no closed form here: requests come faster than the replica can serve them for long.")
     elif load.trace is not None:
-        said.append("The closed form takes the trace's mean rate and mean lengths, and arrivals as Poisson.")
+        said.append(
+            "The closed form takes the trace's mean rate, its mean lengths and their spread, and the burstiness under Workload."
+        )
     elif scenario.requests_per_s is None:
         said.append(
             "The closed form takes lengths at their mean. Measured clients come in bunches, which the closed form has and "
             "the simulation has not: its first tokens come sooner."
         )
     else:
-        said.append(
-            "The closed form, which the answer above rests on, takes lengths at their mean and arrivals as Poisson."
-        )
+        said.append("The closed form is what the answer above rests on; bursts and spread enter it by approximation.")
     said.append(
         "Both take the centre of the speed model; its interval is not drawn here. Bursts are those that reach one replica."
     )

@@ -11,7 +11,7 @@ from sizing.catalog import Catalog
 from sizing.llm.charts import replica_of
 from sizing.llm.constants import engine_rates
 from sizing.llm.search import PERCENTILE_COLUMN
-from sizing.llm.serving import open_loop
+from sizing.llm.serving import open_loop, spread_of
 from sizing.llm.work import select
 from sizing.plan import Deployment
 from sizing.scenario import LlmScenario
@@ -72,6 +72,7 @@ def breaks(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> B
             batch_cap=np.full(len(per_s), deployment.batch or 1, dtype=np.intp),
             output_tokens=scenario.output_tokens,
             rates=rates,
+            spread=spread_of(scenario),
         )
         found = {"TTFT": done.ttft_ms[:, column], "TPOT": done.tpot_ms[:, column]}
         return np.array([found[name][row] <= targets[row] for row, name in enumerate(names)])

@@ -18,7 +18,7 @@ from sizing.llm.constants import engine_rates
 from sizing.llm.memory import ReplicaMemory
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import MAX_SEARCH_BATCH, batch_grid
-from sizing.llm.serving import closed_batch, open_loop, uniform_tpot_ms
+from sizing.llm.serving import closed_batch, open_loop, spread_of, uniform_tpot_ms
 from sizing.llm.sharding import Split
 from sizing.llm.speed import prefill
 from sizing.llm.work import Work, select, stack
@@ -152,6 +152,7 @@ def load_curve(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) 
         batch_cap=np.full(len(LOADS), deployment.batch or 1, dtype=np.intp),
         output_tokens=scenario.output_tokens,
         rates=engine_rates(scenario.runtime, scenario.engine_version)[0],
+        spread=spread_of(scenario),
     )
     return LoadCurve(requests_per_s=per_replica * replicas, ttft_ms=done.ttft_ms, tpot_ms=done.tpot_ms)
 

@@ -16,8 +16,9 @@ from sizing.errors import InputError
 from sizing.llm.batching import MAX_LIMIT, Limits, StepCost
 from sizing.llm.charts import replica_of
 from sizing.llm.constants import Rates, engine_rates
+from sizing.llm.levers import prompt_work
 from sizing.llm.models import model_of
-from sizing.llm.serving import PERCENTILES, Loaded, closed_loop, open_loop
+from sizing.llm.serving import PERCENTILES, Loaded, closed_loop, open_loop, spread_of
 from sizing.llm.simulation import QUANTITIES, Simulated, simulate, simulate_closed
 from sizing.llm.speed import decode, prefill
 from sizing.llm.traces import Trace, make_trace
@@ -34,14 +35,11 @@ HALF_A_STEP = 0.5
 
 @dataclass(frozen=True)
 class Load:
-    """What reaches one replica: squared CV of the gaps (1: Poisson), CV of lengths, number of requests; or a trace.
+    """What reaches one replica: so many random requests of the scenario's spread, or a trace.
 
     A trace is of the whole deployment: every n-th request reaches one of n replicas (round robin).
     """
 
-    gap_squared_cv: float = 1.0
-    prompt_cv: float = 0.0
-    output_cv: float = 0.0
     requests: int = 1000
     seed: int = 1
     trace: Trace | None = None
@@ -137,10 +135,8 @@ def replay(scenario: LlmScenario, catalog: Catalog, deployment: Deployment, load
     prompt, output, cached = (
         tokens[fits] for tokens in (trace.prompt_tokens, trace.output_tokens, trace.cached_tokens)
     )
-    means = {"prompt_tokens": scenario.prompt_tokens, "output_tokens": scenario.output_tokens}
     if load.trace is not None:
-        means = {"prompt_tokens": max(1, round(prompt.mean())), "output_tokens": max(1, round(output.mean()))}
-    scenario = scenario.model_copy(update=means)
+        scenario = scenario.model_copy(update=_means(prompt, output))
     work, _ = replica_of(scenario, catalog, deployment)
     rates = engine_rates(scenario.runtime, scenario.engine_version)[0]
     context = float(scenario.prompt_tokens + scenario.output_tokens // 2)
@@ -185,6 +181,14 @@ def replay(scenario: LlmScenario, catalog: Catalog, deployment: Deployment, load
     )
 
 
+def _means(prompt: NDArray[np.int64], output: NDArray[np.int64]) -> dict[str, object]:
+    """What the closed form takes of a trace: its mean lengths and their spread, nothing else shared between requests."""
+    lengths = {"prompt": prompt, "output": output}
+    found: dict[str, object] = {f"{name}_tokens": max(1, round(float(x.mean()))) for name, x in lengths.items()}
+    found |= {f"{name}_cv": min(float(x.std() / max(x.mean(), 1.0)), 5.0) for name, x in lengths.items()}
+    return {**found, "shared_prefix_tokens": 0, "turns_per_conversation": 1.0}
+
+
 def in_flight_found(done: Simulated) -> Floats:
     """Requests that each one finds in flight as it is sent [1]: those sent before it and not yet answered."""
     sent_s = done.finished_s - done.e2e_ms / MS_PER_S
@@ -211,9 +215,10 @@ def _demand(scenario: LlmScenario, replicas: int, load: Load) -> tuple[Trace, fl
         prompt_tokens=scenario.prompt_tokens,
         output_tokens=scenario.output_tokens,
         seed=load.seed,
-        prompt_cv=load.prompt_cv,
-        output_cv=load.output_cv,
-        gap_squared_cv=load.gap_squared_cv,
+        prompt_cv=scenario.prompt_cv,
+        output_cv=scenario.output_cv,
+        gap_squared_cv=scenario.arrival_squared_cv,
+        cached_tokens=prompt_work(scenario).cached_tokens,
     )
     return trace, rate_per_s
 
@@ -257,5 +262,12 @@ def _closed_form(
     if rate_per_s is None:
         return None
     arrival = np.array([rate_per_s])
-    form = open_loop(work, arrival_per_s=arrival, batch_cap=cap, output_tokens=scenario.output_tokens, rates=rates)
+    form = open_loop(
+        work,
+        arrival_per_s=arrival,
+        batch_cap=cap,
+        output_tokens=scenario.output_tokens,
+        rates=rates,
+        spread=spread_of(scenario),
+    )
     return None if form.full[0] else form

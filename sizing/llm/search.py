@@ -14,7 +14,7 @@ from sizing.catalog_rows import LlmModel
 from sizing.fleet import Offer, instances_for, rejection
 from sizing.llm.candidates import Configuration, configurations, placeable, unsupported
 from sizing.llm.constants import Rates, engine_rates
-from sizing.llm.serving import Loaded, capacity_per_s, closed_loop, open_loop, uniform_tpot_ms
+from sizing.llm.serving import Loaded, capacity_per_s, closed_loop, open_loop, spread_of, uniform_tpot_ms
 from sizing.llm.shortage import memory_rejection
 from sizing.llm.work import Work, select, stack
 from sizing.plan import Rejection
@@ -226,7 +226,12 @@ def load(
         )
     share = per_replica if per_replica is not None else (scenario.requests_per_s or 0.0) / replicas
     return open_loop(
-        group.work, arrival_per_s=share, batch_cap=group.batch, output_tokens=scenario.output_tokens, rates=use
+        group.work,
+        arrival_per_s=share,
+        batch_cap=group.batch,
+        output_tokens=scenario.output_tokens,
+        rates=use,
+        spread=spread_of(scenario),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sizing.llm.constants import Rates
 from sizing.llm.speed import Decode, Prefill, decode, prefill
 from sizing.llm.work import Work
+from sizing.scenario import LlmScenario
 from sizing.units import MS_PER_S
 
 Floats = NDArray[np.float64]
@@ -81,6 +82,24 @@ _NORMAL_QUANTILES = np.array([0.0, 1.6449, 2.3263])  # of the standard normal la
 _BISECTIONS = 24
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How requests differ: CV of prompt and of reply lengths [1], squared CV of the gaps between arrivals [1]."""
+
+    prompt_cv: float = 0.0
+    output_cv: float = 0.0
+    arrival_squared_cv: float = 1.0
+
+
+EVEN = Spread()
+"""Every prompt and reply of one length, arrivals at random (Poisson)."""
+
+
+def spread_of(scenario: LlmScenario) -> Spread:
+    """The spread that a scenario states."""
+    return Spread(scenario.prompt_cv, scenario.output_cv, scenario.arrival_squared_cv)
+
+
 @dataclass(frozen=True)
 class Loaded:
     """Latency [ms] at p50, p95, p99 (columns) of each candidate under a load, and the rate it then serves [1/s]."""
@@ -99,6 +118,7 @@ class _States:
     """Latency [ms] with n = 1, 2, ... sequences in flight (columns), and the rate at which they end [1/s]."""
 
     base_ms: Floats
+    alone_ms: Floats
     step_ms: Floats
     tpot_ms: Floats
     ends_per_s: Floats
@@ -116,6 +136,7 @@ def _states(work: Work, batch_cap: NDArray[np.intp], output_tokens: int, rates: 
     ends = np.maximum.accumulate(n / e2e_ms * MS_PER_S, axis=1)
     return _States(
         base_ms=base_ms,
+        alone_ms=prompt.alone_ms,
         step_ms=step.step_ms,
         tpot_ms=step.step_ms + (share_ms if output_tokens > 1 else 0.0),
         ends_per_s=ends,
@@ -137,17 +158,26 @@ def capacity_per_s(work: Work, batch_cap: NDArray[np.intp], output_tokens: int, 
 
 
 def open_loop(
-    work: Work, *, arrival_per_s: Floats, batch_cap: NDArray[np.intp], output_tokens: int, rates: Rates
+    work: Work,
+    *,
+    arrival_per_s: Floats,
+    batch_cap: NDArray[np.intp],
+    output_tokens: int,
+    rates: Rates,
+    spread: Spread = EVEN,
 ) -> Loaded:
     """Latency percentiles [ms] of each candidate when requests arrive at random.
 
     Sequences in flight are a birth-death chain: P(n) ~ product of arrival / (k / E2E(k)), k up to the batch limit,
     geometric beyond. TPOT is that of the batch which an arrival finds, plus itself. TTFT = its prompt + a step + the
-    wait for other prompts (`_prompt_wait`) + the wait for a free slot: exponential with mean 1 / (2 x spare rate), half
-    of what exponential service would give, as all replies have the same length.
+    wait for other prompts (`_prompt_wait`) + the wait for a free slot: exponential with mean (ca^2 + co^2) / (2 x spare
+    rate), ca^2 that of the gaps, co the CV of replies: half of what exponential service would give where all are alike.
+    Bursts widen the number in flight by the square root of their peakedness (1 + ca^2) / 2; one's own prompt adds its
+    variance.
 
-    Source: Kleinrock 1975, chapter 3 (birth-death); Poisson arrivals see time averages (Wolff 1982); M/D/c wait: half
-    of M/M/c in heavy traffic (Kingman 1962); own combination, compared with the simulation in benchmarks/REPLAY.md.
+    Source: Kleinrock 1975, chapter 3 (birth-death); Poisson arrivals see time averages (Wolff 1982); slot wait:
+    Kingman 1962 in heavy traffic; peakedness: Whitt 1984, "Heavy-traffic approximations for service systems with
+    blocking"; own combination, compared with the simulation in benchmarks/REPLAY.md.
     """
     states = _states(work, batch_cap, output_tokens, rates)
     arrival = np.maximum(arrival_per_s, 1e-12)[:, None]
@@ -166,20 +196,27 @@ def open_loop(
     law /= law.sum(axis=1, keepdims=True)
     below = np.cumsum(law, axis=1)
     found = np.stack([(below < 1.0 - tail - 1e-12).sum(axis=1) for tail in _TAILS], axis=1)
+    mean_in_flight = (law * np.minimum(np.arange(law.shape[1])[None, :], cap)).sum(axis=1)
+    peaked = (1.0 + spread.arrival_squared_cv) / 2.0
+    if peaked != 1.0:
+        mean = mean_in_flight[:, None]
+        found = np.maximum(np.ceil(mean + (found - mean) * np.sqrt(peaked)), 0.0).astype(np.intp)
     with_self = np.minimum(found + 1, cap)
-    waits_slot = np.take_along_axis(law, cap, axis=1)
-    mean_ms, squared_cv = _prompt_wait(arrival / MS_PER_S, states.prompt_ms, _at(states.step_ms, with_self))
-    slot_wait_ms = MS_PER_S / (at_cap * (1.0 - ratio)) / 2.0
+    waits_slot = np.take_along_axis(law, cap, axis=1) ** (1.0 / peaked)
+    uneven = spread.arrival_squared_cv + spread.prompt_cv**2
+    mean_ms, squared_cv = _prompt_wait(arrival / MS_PER_S, states.prompt_ms, _at(states.step_ms, with_self), uneven)
+    squared_cv = squared_cv + (spread.prompt_cv * states.alone_ms / mean_ms) ** 2
+    slot_wait_ms = MS_PER_S / (at_cap * (1.0 - ratio)) / 2.0 * (spread.arrival_squared_cv + spread.output_cv**2)
     wait_ms = _wait_quantiles(mean_ms, squared_cv, waits_slot, slot_wait_ms)
     half_step_ms = _at(states.step_ms, with_self) / 2.0  # in the mean wait for the step under way: poll has it already
-    wait_ms = np.where(with_self > 1, np.maximum(wait_ms - half_step_ms, 0.0), 0.0)
+    own_ms = states.alone_ms * _longer(spread.prompt_cv)
+    wait_ms = np.where(with_self > 1, np.maximum(wait_ms - half_step_ms, 0.0), own_ms)
     ttft_ms = (_at(states.base_ms, with_self) + wait_ms) * rates.first_scale**work.width
     tpot_ms = _at(states.tpot_ms, with_self)
-    mean_in_flight = (law * np.minimum(np.arange(law.shape[1])[None, :], cap)).sum(axis=1)
     return Loaded(
         ttft_ms=ttft_ms,
         tpot_ms=tpot_ms,
-        e2e_ms=ttft_ms + (output_tokens - 1) * tpot_ms,
+        e2e_ms=ttft_ms + (output_tokens * (1.0 + _longer(spread.output_cv)) - 1.0) * tpot_ms,
         requests_per_s=np.minimum(arrival_per_s, at_cap[:, 0]),
         in_flight=mean_in_flight,
         utilization=utilization[:, 0],
@@ -187,24 +224,34 @@ def open_loop(
     )
 
 
-def _prompt_wait(arrival_per_ms: Floats, prompt_ms: Floats, step_ms: Floats) -> tuple[Floats, Floats]:
+def _longer(cv: float) -> Floats:
+    """How much longer than the mean a lognormal length is at PERCENTILES, as a share of the mean [1]; at least 0."""
+    log_variance = np.log1p(cv**2)
+    return np.maximum(np.exp(_NORMAL_QUANTILES * np.sqrt(log_variance) - log_variance / 2.0) - 1.0, 0.0)
+
+
+def _prompt_wait(
+    arrival_per_ms: Floats, prompt_ms: Floats, step_ms: Floats, uneven: float = 1.0
+) -> tuple[Floats, Floats]:
     """Wait [ms] for the step under way and for the prompts in one's own step: mean, and squared CV [1].
 
     A step takes in all that came during the one before: S' = D + P x Poisson(arrival x S). So with r = arrival x P its
     mean is m = D / (1 - r), its variance v = r P m / (1 - r^2), its third central moment t = (r P^2 m + 3 r^2 P v) /
     (1 - r^3). An arrival falls into a step of mean L = m + v / m and variance V = t / m + v - (v / m)^2. It waits for
     the rest of that, uniform, and for the prompts of all others who came in it, before or after: mean L (1/2 + r),
-    variance (L^2 + V) / 12 + r P L + (1/2 + r)^2 V.
+    variance (L^2 + V) / 12 + r P L + (1/2 + r)^2 V. Where gaps or prompts are uneven, what a stretch of time brings varies
+    k = ca^2 + cp^2 times as much: P becomes k P in each variance.
 
     Source: own; gated service as in Takagi 1986, "Analysis of Polling Systems", with one queue.
     """
     r = np.minimum(arrival_per_ms * prompt_ms, 1.0 - 1e-9)
     m = step_ms / (1.0 - r)
-    v = r * prompt_ms * m / (1.0 - r**2)
-    third = (r * prompt_ms**2 * m + 3.0 * r**2 * prompt_ms * v) / (1.0 - r**3)
+    jump_ms = uneven * prompt_ms
+    v = r * jump_ms * m / (1.0 - r**2)
+    third = (r * jump_ms**2 * m + 3.0 * r**2 * jump_ms * v) / (1.0 - r**3)
     met, met_variance = m + v / m, third / m + v - (v / m) ** 2
     mean_ms = met * (0.5 + r)
-    variance = (met**2 + met_variance) / 12.0 + r * prompt_ms * met + (0.5 + r) ** 2 * met_variance
+    variance = (met**2 + met_variance) / 12.0 + r * jump_ms * met + (0.5 + r) ** 2 * met_variance
     return mean_ms, variance / mean_ms**2
 
 

@@ -133,10 +133,9 @@ def test_a_replay_at_mean_lengths_is_near_the_plan_itself() -> None:
 
 
 def test_bursts_and_long_replies_make_the_tail_longer() -> None:
-    scenario = LlmScenario()
     even, bursts, spread = (
-        replayed(scenario, load).simulated
-        for load in (Load(), Load(gap_squared_cv=8.0), Load(prompt_cv=1.0, output_cv=1.0))
+        replay(LlmScenario(**changes), CATALOG, best_of(LlmScenario()), Load()).simulated
+        for changes in ({}, {"arrival_squared_cv": 8.0}, {"prompt_cv": 1.0, "output_cv": 1.0})
     )
     assert bursts["ttft_ms"][1] > 1.3 * even["ttft_ms"][1]
     assert spread["ttft_ms"][1] > even["ttft_ms"][1]
@@ -180,10 +179,9 @@ def test_requests_longer_than_the_context_are_refused_and_count_as_not_served() 
 
 
 def test_a_short_kv_cache_preempts() -> None:
-    scenario = LlmScenario()
-    best = best_of(scenario)
+    best = best_of(LlmScenario())
     tight = replace(best, extra={**best.extra, "kv_tokens_capacity": 16_000})
-    found = replay(scenario, CATALOG, tight, Load(output_cv=1.0))
+    found = replay(LlmScenario(output_cv=1.0), CATALOG, tight, Load())
     assert found.preemptions >= found.preempted_requests > 0
     assert found.peak_kv_tokens <= 16_000
 
@@ -202,3 +200,23 @@ def test_no_limits_means_all_that_is_served_is_good() -> None:
     found = replayed(scenario, Load())
     assert found.good_share == 1.0
     assert found.goodput_per_s == found.requests_per_s
+
+
+@pytest.mark.parametrize("changes", [{"prompt_cv": 1.0, "output_cv": 1.0}, {"arrival_squared_cv": 4.0}])
+def test_closed_form_follows_spread_and_bursts(changes: dict[str, float]) -> None:
+    """On the deployment of an even load: TTFT and TPOT at p95 rise with the simulation's, and lie within 35 % of them."""
+    best = best_of(LlmScenario())
+    even = replay(LlmScenario(), CATALOG, best, Load(requests=8000))
+    uneven = replay(LlmScenario(**changes), CATALOG, best, Load(requests=8000))
+    assert uneven.closed["ttft_ms"][1] > even.closed["ttft_ms"][1]
+    for name in ("ttft_ms", "tpot_ms"):
+        assert uneven.closed[name][1] == pytest.approx(uneven.simulated[name][1], rel=0.35)
+
+
+def test_cached_prompts_are_simulated_too() -> None:
+    best = best_of(LlmScenario())
+    plain, cached = (
+        replay(LlmScenario(shared_prefix_tokens=shared), CATALOG, best, Load()).simulated["ttft_ms"][0]
+        for shared in (0, 800)
+    )
+    assert cached < 0.9 * plain
