@@ -336,9 +336,9 @@ def main() -> None:
         "is a few percent lower where the fitted wait before a prompt is a good part of the stay: there it counts as time "
         "that holds a slot, in the simulation it does not.",
         "",
-        "## What the closed form does not see",
+        "## How far the closed form follows spread and bursts",
         "",
-        "The scenario that the LLM page opens with; the closed form takes lengths at their mean and arrivals as Poisson.",
+        "The deployment that the LLM page opens with, under other lengths and arrivals; the closed form takes them by approximation.",
         "",
         *spread_table(),
         "",

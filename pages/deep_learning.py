@@ -5,10 +5,11 @@ import streamlit as st
 from sizing.deep_learning import batch_curve, memory_by_batch
 from sizing.plan import Deployment, Plan
 from sizing.units import format_bytes, format_ms
-from ui.charts import Curve, MemoryBar, memory_chart, trade_off_chart
+from ui.charts import MemoryBar, memory_chart, trade_off_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, figures
+from ui.sketch import Curve
 from ui.state import PageState, widget_key
 
 MEMORY_BATCHES = (1, 8, 32, 128, 256)

@@ -8,15 +8,18 @@ from sizing.llm.models import CUSTOM, OWN_BLOCK, parsed
 from sizing.plan import Plan
 from sizing.units import format_ms
 from ui import memory, speed
-from ui.charts import Curve, trade_off_chart
+from ui.charts import trade_off_chart
 from ui.disaggregated import draw_disaggregated
 from ui.frame import plain
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.marginal import draw_marginal
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
 from ui.pages import chart, cost_of_candidates, sizing_page
 from ui.replay import draw_replay
+from ui.sketch import Curve
 from ui.state import PageState, widget_key
+from ui.variants import draw_variants
 
 
 def controls(inputs: Inputs) -> None:
@@ -199,6 +202,8 @@ def below(state: PageState, plan: Plan) -> None:
     speed.draw_speed(scenario, catalog, best)
     draw_replay(state, plan)
     draw_disaggregated(scenario, catalog, plan)
+    draw_marginal(scenario, catalog, plan)
+    draw_variants(scenario, catalog)
     at = memory.hardware_of(scenario, catalog, plan)
     if at is None:
         return

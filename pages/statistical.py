@@ -6,10 +6,11 @@ import streamlit as st
 from sizing.plan import Plan
 from sizing.statistical import instances_curve, percentile_curve
 from sizing.units import format_bytes, format_ms
-from ui.charts import Curve, MemoryBar, count_chart, memory_chart, percentile_chart
+from ui.charts import MemoryBar, count_chart, memory_chart, percentile_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.pages import beside, chart, sizing_page
 from ui.results import facts
+from ui.sketch import Curve
 from ui.state import PageState, widget_key
 
 VISIBLE_SIZES = 3

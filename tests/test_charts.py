@@ -7,18 +7,8 @@ import re
 import plotly.graph_objects as go
 import pytest
 
-from ui.charts import (
-    CHOSEN,
-    LIMIT,
-    Curve,
-    MemoryBar,
-    cost_chart,
-    count_chart,
-    memory_chart,
-    percentile_chart,
-    share_chart,
-    trade_off_chart,
-)
+from ui.charts import MemoryBar, cost_chart, count_chart, memory_chart, percentile_chart, share_chart, trade_off_chart
+from ui.sketch import CHOSEN, LIMIT, Curve
 
 CURVE = Curve("by batch", [10.0, 100.0, 400.0], [2.0, 3.0, 9.0], low=[1.0, 2.0, 6.0], high=[4.0, 5.0, 20.0])
 BARS = [

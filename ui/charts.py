@@ -6,27 +6,15 @@ No Streamlit calls here. Colours come from the theme's palette, the same in ligh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import ceil, floor, log10
-from typing import Any
+from dataclasses import dataclass
+from math import log10
 
 import plotly.graph_objects as go
 
 from sizing.units import GIB
+from ui.sketch import CHOSEN, INTERVAL, LIMIT, PALETTE, Curve, Sketch, Trace, log_ticks, titled
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#8C6D31", "#5254A3", "#B5CF6B")
-CHOSEN = "#D55E00"
-LIMIT = "#D9483B"  # readable on white and on the dark background
-INTERVAL = "#8A94A3"  # a line over bars, readable on white and on the dark background
-BAND = "rgba(0,114,178,0.16)"
-HOLDS = "rgba(0,158,115,0.13)"  # where all limits hold
-HEIGHT = 300
 SHARE_POINTS = 200  # of a cumulative curve: more are not seen
-CONFIG = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-    "toImageButtonOptions": {"format": "svg"},
-}
 
 
 @dataclass(frozen=True)
@@ -39,119 +27,6 @@ class MemoryBar:
     chosen: bool = False
     low_bytes: float | None = None  # 80 % interval of the sum
     high_bytes: float | None = None
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A named line with an optional band of its 80 % interval."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-    labels: Sequence[str] = field(default_factory=tuple)
-
-
-Trace = dict[str, Any]
-
-
-def layout_of(x: Mapping[str, Any], y: Mapping[str, Any], height: int = HEIGHT) -> dict[str, Any]:
-    """What all figures have in common: margins, the legend above, and two axes."""
-    axis = {"automargin": True, "zeroline": False}
-    return {
-        "height": height,
-        "margin": {"l": 8, "r": 8, "t": 26, "b": 8},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-        "xaxis": {**axis, **x},
-        "yaxis": {**axis, **y},
-        "hovermode": "closest",
-        "uirevision": "keep",
-    }
-
-
-@dataclass
-class _Sketch:
-    """A figure in the making, as plain data: Plotly checks it once, at the end, which is several times faster."""
-
-    x: dict[str, Any]
-    y: dict[str, Any]
-    height: int = HEIGHT
-    traces: list[Trace] = field(default_factory=list)
-    shapes: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[dict[str, Any]] = field(default_factory=list)
-    layout: dict[str, Any] = field(default_factory=dict)
-
-    def figure(self) -> go.Figure:
-        notes = {"shapes": self.shapes, "annotations": self.notes}
-        return go.Figure(data=self.traces, layout=layout_of(self.x, self.y, self.height) | notes | self.layout)
-
-    def limit(self, value: float, name: str) -> None:
-        """A limit as a dashed horizontal line with its name, on a logarithmic axis."""
-        line = {"color": LIMIT, "dash": "dash", "width": 2}
-        self.shapes.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "line": line})
-        place = {"xref": "paper", "x": 0, "y": log10(value), "xanchor": "left", "yanchor": "bottom"}
-        self.notes.append({**place, "text": name, "showarrow": False, "font": {"color": LIMIT}})
-
-    def mark(self, x: float, text: str, color: str, *, dash: str, height: float, anchor: str) -> None:
-        """A vertical line with its name at a height of the plot [0 to 1]."""
-        line = {"color": color, "dash": dash, "width": 2}
-        self.shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line})
-        place = {"yref": "paper", "y": height, "x": x, "xanchor": anchor}
-        self.notes.append({**place, "text": text, "showarrow": False, "font": {"color": color}})
-
-    def region(self, x0: float, x1: float, y0: float, y1: float) -> None:
-        """A shaded rectangle below everything else."""
-        corners = {"x0": x0, "x1": x1, "y0": y0, "y1": y1}
-        self.shapes.append({"type": "rect", **corners, "line": {"width": 0}, "fillcolor": HOLDS, "layer": "below"})
-
-    def curve(self, curve: Curve, color: str) -> None:
-        """A line, with the band of its 80 % interval where it has one."""
-        if curve.low is not None and curve.high is not None:
-            band = {"fill": "toself", "fillcolor": BAND, "line": {"width": 0}, "mode": "lines", "hoverinfo": "skip"}
-            x, y = [*curve.x, *reversed(curve.x)], [*curve.high, *reversed(curve.low)]
-            self.traces.append({"type": "scatter", "x": x, "y": y, "name": "80 % interval", **band})
-        line = {
-            "type": "scatter",
-            "x": list(curve.x),
-            "y": list(curve.y),
-            "name": curve.name,
-            "mode": "lines+markers+text" if curve.labels else "lines",
-            "line": {"color": color, "width": 2},
-            "marker": {"size": 6},
-            "hovertemplate": "%{x:.4g}, %{y:.4g}<extra>" + curve.name + "</extra>",
-        }
-        if curve.labels:
-            line |= {"text": list(curve.labels), "textposition": "top left"}
-        self.traces.append(line)
-
-    def star(self, x: float, y: float, name: str) -> None:
-        """The chosen point."""
-        self.traces.append(
-            {
-                "type": "scatter",
-                "x": [x],
-                "y": [y],
-                "name": name,
-                "mode": "markers",
-                "marker": {"symbol": "star", "size": 17, "color": CHOSEN, "line": {"width": 1, "color": "white"}},
-                "hovertemplate": name + "<br>%{x:.4g}, %{y:.4g}<extra></extra>",
-            }
-        )
-
-
-def _titled(text: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": text, "standoff": 6}, **more}
-
-
-def _log_ticks(values: Iterable[float]) -> dict[str, Any]:
-    """Ticks of a logarithmic axis, written in full: closer together the fewer decades there are."""
-    shown = [v for v in values if v > 0]
-    low, high = floor(log10(min(shown))), ceil(log10(max(shown)))
-    decades = log10(max(shown) / min(shown))
-    digits = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades <= 1 else (1, 2, 5) if decades <= 3 else (1,)
-    ticks = [digit * 10.0**power for power in range(low, high + 1) for digit in digits]
-    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 
 
 def _chosen_label(label: str, chosen: bool) -> str:
@@ -167,8 +42,8 @@ def memory_chart(bars: Sequence[MemoryBar], *, per: str, order: Sequence[str] = 
     widest = max(max(sum(bar.parts.values()), bar.high_bytes or 0.0, bar.capacity_bytes) for bar in bars) / GIB
     if cut:
         widest = min(widest, 2 * max(bar.capacity_bytes for bar in bars) / GIB)
-    sketch = _Sketch(
-        x=_titled(f"memory per {per} (GiB)", range=[0, widest * 1.22]),
+    sketch = Sketch(
+        x=titled(f"memory per {per} (GiB)", range=[0, widest * 1.22]),
         y={"autorange": "reversed", "type": "category"},
         height=110 + 46 * len(bars) + 9 * len(order),
         layout={"barmode": "stack", "bargap": 0.35},
@@ -251,8 +126,8 @@ def trade_off_chart(
     """
     heights = [*curve.y, *(curve.low or ()), *(curve.high or ()), *([limit] if limit else [])]
     wide, high = _log_range(curve.x), _log_range(heights)
-    x = _titled(x_title, **_log_ticks(curve.x), range=wide)
-    sketch = _Sketch(x=x, y=_titled(y_title, **_log_ticks(heights), range=high))
+    x = titled(x_title, **log_ticks(curve.x), range=wide)
+    sketch = Sketch(x=x, y=titled(y_title, **log_ticks(heights), range=high))
     if shaded_to is not None:
         top = limit if limit is not None else 10.0 ** high[1]
         sketch.region(10.0 ** wide[0], min(shaded_to, 10.0 ** wide[1]), 10.0 ** high[0], top)
@@ -278,9 +153,9 @@ def share_chart(
     places = sorted({round(i * (len(ordered) - 1) / SHARE_POINTS) for i in range(SHARE_POINTS + 1)})
     x = [ordered[i] for i in places]
     known = [*x, *closed.values(), *([limit] if limit is not None else [])]
-    sketch = _Sketch(
-        x=_titled(x_title, **_log_ticks(known)),
-        y=_titled("requests (%)", range=[0, 103]),
+    sketch = Sketch(
+        x=titled(x_title, **log_ticks(known)),
+        y=titled("requests (%)", range=[0, 103]),
         layout={"margin": {"l": 8, "r": 18, "t": 26, "b": 8}},
     )
     sketch.curve(Curve("simulation", x, [100.0 * (i + 1) / len(ordered) for i in places]), PALETTE[0])
@@ -317,8 +192,8 @@ def _log_range(values: Iterable[float], margin: float = 0.06) -> list[float]:
 
 def cost_chart(labels: Sequence[str], usd_per_hour: Sequence[float], *, chosen: int = 0) -> go.Figure:
     """Cost of the candidates [USD/h] as bars, the chosen one marked, cheapest on top."""
-    sketch = _Sketch(
-        x=_titled("cost (USD per hour)", range=[0, max(usd_per_hour) * 1.2]),
+    sketch = Sketch(
+        x=titled("cost (USD per hour)", range=[0, max(usd_per_hour) * 1.2]),
         y={"autorange": "reversed", "type": "category"},
         height=110 + 30 * len(labels),
         layout={"bargap": 0.25},
@@ -355,8 +230,8 @@ def percentile_chart(
     heights = [value for curve in curves for value in curve.y] + list(limits.values())
     low, high = _log_range(heights, margin=0.2)  # names of the marks stand above and below all curves
     end = max(stable_to, load) * 1.06
-    y = _titled(y_title, **_log_ticks(heights), range=[low, high])
-    sketch = _Sketch(x=_titled(x_title, range=[0, end]), y=y)
+    y = titled(y_title, **log_ticks(heights), range=[low, high])
+    sketch = Sketch(x=titled(x_title, range=[0, end]), y=y)
     for position, curve in enumerate(curves):
         sketch.curve(curve, PALETTE[position])
     for name, limit in limits.items():
@@ -383,10 +258,10 @@ def count_chart(
     """Instances and cost [USD/h] against load as one step line with two axes: the cost is the count times the price."""
     price = next((usd / n for usd, n in zip(usd_per_hour, instances, strict=True) if n), 0.0)
     top = max(max(instances), count) * 1.12
-    cost_axis = _titled("cost (USD per hour)", overlaying="y", side="right", range=[0, top * price], showgrid=False)
-    sketch = _Sketch(
-        x=_titled(x_title),
-        y=_titled("instances", range=[0, top], dtick=max(1, round(top / 6))),
+    cost_axis = titled("cost (USD per hour)", overlaying="y", side="right", range=[0, top * price], showgrid=False)
+    sketch = Sketch(
+        x=titled(x_title),
+        y=titled("instances", range=[0, top], dtick=max(1, round(top / 6))),
         layout={"yaxis2": {**cost_axis, "automargin": True}},
     )
     sketch.traces.append(

@@ -10,10 +10,11 @@ import streamlit as st
 from sizing.plan import Plan
 from sizing.planner import remedies
 from ui import results
-from ui.charts import CONFIG, cost_chart
+from ui.charts import cost_chart
 from ui.downloads import take_away
 from ui.frame import draw_banners, draw_frame, plain
 from ui.inputs import Inputs
+from ui.sketch import CONFIG
 from ui.state import PageState, open_page, settle, unlinkable, write_address
 
 COST_BARS = 8

@@ -23,10 +23,11 @@ from sizing.llm.steps import PARTS, StepCurve, step_curve, step_words
 from sizing.plan import Deployment
 from sizing.scenario import LlmScenario
 from sizing.units import format_ms
-from ui.charts import CHOSEN, PALETTE, Curve, layout_of, percentile_chart
+from ui.charts import percentile_chart
 from ui.frame import plain
 from ui.pages import beside, chart
 from ui.results import folded, table
+from ui.sketch import CHOSEN, PALETTE, Curve, layout_of
 
 
 def draw_speed(scenario: LlmScenario, catalog: Catalog, best: Deployment | None) -> None:

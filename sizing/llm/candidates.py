@@ -215,10 +215,10 @@ def configurations(
     return _configurations(plain, model, draft, accelerator, largest_instance)
 
 
-@lru_cache(maxsize=128)
-def _configurations(
+def fresh_configurations(
     scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, accelerator: Accelerator, largest_instance: int
 ) -> tuple[Configuration, ...]:
+    """The same, neither looked up nor kept: for a wide search that would push out what a page comes back to."""
     found = []
     context = scenario.prompt_tokens + scenario.output_tokens
     for tp, pp in degrees(scenario, model, largest_instance):
@@ -266,3 +266,6 @@ def scenario_work(
         max_batched_tokens=scenario.max_batched_tokens,
         drafting=drafting,
     )
+
+
+_configurations = lru_cache(maxsize=128)(fresh_configurations)

@@ -151,8 +151,8 @@ def cannot_run(accelerator: Accelerator, weights: Scheme) -> str | None:
 def compute_peak(accelerator: Accelerator, weights: Scheme) -> tuple[float, str] | None:
     """Dense peak [operations/s] of the units that multiply these weights, and their format; None if no peak is known.
 
-    fp8, int8 and nvfp4 layers run on units of their own where the part has them, mxfp4 ones on those for fp8 on Blackwell
-    (its kernels take activations in mxfp8); other 4-bit weights, and these elsewhere, are unpacked and run at 16 bit. bf16 runs as fp16 where the part has no bf16 unit, and so do 4-byte weights at tf32.
+    fp8, int8 and nvfp4 layers run on units of their own where the part has them; other 4-bit weights, and these elsewhere,
+    are unpacked and run at 16 bit. bf16 runs as fp16 where the part has no bf16 unit, and so do 4-byte weights at tf32.
 
     >>> from sizing.catalog import load
     >>> compute_peak(load().accelerator("t4"), NATIVE["bf16"])
@@ -163,8 +163,6 @@ def compute_peak(accelerator: Accelerator, weights: Scheme) -> tuple[float, str]
         order = ["fp8", *order]
     elif weights.words == "nvfp4":
         order = ["fp4", *order]
-    elif False:
-        order = ["fp8", *order]
     elif weights.words == "int8":
         order = ["int8", *order]
     elif weights.linear is FP32:

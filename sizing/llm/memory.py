@@ -138,11 +138,14 @@ class ReplicaMemory:
         return self.attention_data * min(found)
 
     def needed_utilization(self, sequences: int, context_tokens: int) -> float:
-        """Least share of the memory [1] that holds so many requests of this length; above 1 means it cannot."""
-        stage = self.binding_stage(context_tokens)
-        each = ceil(sequences / self.attention_data) * stage.sequence_bytes(context_tokens, self.kv_format)
-        need = stage.fixed_bytes + self.runtime.total_bytes + self.prefix_bytes(stage) + each
-        return need / self.total_bytes
+        """Least share of the memory [1] that holds so many requests of this length; above 1 means it cannot. The stage that
+        needs most counts: with few requests that need not be the one that holds the fewest."""
+        count = ceil(sequences / self.attention_data)
+        return max(self._need_bytes(stage, count, context_tokens) for stage in self.stages) / self.total_bytes
+
+    def _need_bytes(self, stage: StageMemory, count: int, context_tokens: int) -> int:
+        each = stage.sequence_bytes(context_tokens, self.kv_format)
+        return stage.fixed_bytes + self.runtime.total_bytes + self.prefix_bytes(stage) + count * each
 
     def need_bytes(self, sequences: int, context_tokens: int) -> int:
         """Memory that one accelerator of the fullest stage needs for so many requests of the replica [bytes]."""

@@ -10,16 +10,15 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from sizing.catalog_rows import LlmModel
+from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.fleet import Offer, instances_for, rejection
 from sizing.llm.candidates import Configuration, configurations, placeable, unsupported
 from sizing.llm.constants import Rates, engine_rates
 from sizing.llm.serving import Loaded, capacity_per_s, closed_loop, open_loop, spread_of, uniform_tpot_ms
-from sizing.llm.shortage import memory_rejection
+from sizing.llm.shortage import Miss, limit_rejection, memory_rejection
 from sizing.llm.work import Work, select, stack
 from sizing.plan import Rejection
 from sizing.scenario import LlmScenario
-from sizing.units import format_ms
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -45,6 +44,11 @@ class Group:
     work: Work
     batch: Ints
     capacity_per_s: Floats
+
+    def some(self, rows: Ints) -> Group:
+        """Some of the configurations."""
+        items = tuple(self.items[i] for i in rows) if self.items else ()
+        return Group(items, select(self.work, rows), self.batch[rows], self.capacity_per_s[rows])
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,18 @@ class Found:
     evaluated: int
 
 
+@dataclass(frozen=True)
+class Sized:
+    """Replicas that some machines need: the configurations tried side by side, and for each machine the row of the best
+    or the limits that all miss (none: memory holds no request)."""
+
+    group: Group
+    replicas: Ints
+    rows: tuple[int | None, ...]
+    misses: tuple[tuple[Miss, ...], ...]
+    points: int  # configurations x batches evaluated
+
+
 def batch_grid(most: int) -> Ints:
     """Batch sizes tried: 1, 2, 3, 4, 6, 8, 12, ... up to `most`."""
     steps = sorted({1, *(2**k for k in range(13)), *(3 * 2**k for k in range(11))})
@@ -84,7 +100,6 @@ def batch_grid(most: int) -> Ints:
 def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer], draft: LlmModel | None = None) -> Found:
     """Best configuration of each offered kind of instance, or the reason why it has none."""
     rejected: list[Rejection] = []
-    largest: dict[str, int] = {}
     usable: list[Offer] = []
     for offer in offers:
         part = offer.accelerator
@@ -97,53 +112,67 @@ def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer], draf
             )
             continue
         usable.append(offer)
-        largest[part.id] = max(largest.get(part.id, 0), offer.instance.accelerator_count)
-    parts = {offer.accelerator.id: offer.accelerator for offer in usable if offer.accelerator is not None}
+    parts, largest = parts_of(usable)
     by_part = {id: configurations(scenario, model, draft, part, largest[id]) for id, part in parts.items()}
-    fitting = [c for items in by_part.values() for c in items if c.max_sequences > 0]
-    evaluated = sum(len(items) for items in by_part.values())
-    if not fitting:
-        rejected += [
-            memory_rejection(scenario, model, draft, o, by_part[o.instance.accelerator_id or ""]) for o in usable
-        ]
-        return Found((), tuple(rejected), evaluated)
+    entries = [(offer, by_part[offer.instance.accelerator_id or ""]) for offer in usable]
+    found = sized(scenario, entries)
+    for (offer, items), row, misses in zip(entries, found.rows, found.misses, strict=True):
+        if row is None and misses:
+            rejected.append(limit_rejection(offer, misses))
+        elif row is None:
+            rejected.append(memory_rejection(scenario, model, draft, offer, items))
+    picked = [(offer, row) for offer, row in zip(usable, found.rows, strict=True) if row is not None]
+    evaluated = sum(len(items) for items in by_part.values()) + found.points
+    chosen = choices(scenario, found.group, found.replicas, picked) if picked else []
+    return Found(tuple(chosen), tuple(rejected), evaluated)
+
+
+def parts_of(offers: Sequence[Offer]) -> tuple[dict[str, Accelerator], dict[str, int]]:
+    """Accelerators on offer by id, and how many of each the largest machine has."""
+    parts: dict[str, Accelerator] = {}
+    largest: dict[str, int] = {}
+    for offer in offers:
+        if (part := offer.accelerator) is not None:
+            parts[part.id] = part
+            largest[part.id] = max(largest.get(part.id, 0), offer.instance.accelerator_count or 0)
+    return parts, largest
+
+
+def sized(scenario: LlmScenario, entries: Sequence[tuple[Offer, tuple[Configuration, ...]]]) -> Sized:
+    """Fewest replicas on each machine, of the configurations that go with it; those of one engine together.
+
+    Batch limit and capacity of all configurations first, then the replicas of the few that need the fewest machines.
+    """
     centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
+    places: dict[int, list[int]] = {}
+    fitting: list[Configuration] = []
+    for _, items in entries:
+        if id(items) not in places:
+            held = [item for item in items if item.max_sequences > 0]
+            places[id(items)] = list(range(len(fitting), len(fitting) + len(held)))
+            fitting += held
+    if not fitting:
+        none = Group((), stack([]), np.zeros(0, dtype=np.intp), np.zeros(0))
+        return Sized(none, none.batch, (None,) * len(entries), ((),) * len(entries), 0)
     group, failures, points = _with_batch(scenario, fitting, centre)
-    rows_of: dict[str, list[int]] = {}
-    for row, item in enumerate(group.items):
-        rows_of.setdefault(item.accelerator.id, []).append(row)
-    ranked: list[tuple[Offer, list[int]]] = []
-    for offer in usable:
-        rows = _eligible(offer, group, rows_of.get(offer.instance.accelerator_id or "", []))
-        if not rows:
-            rejected.append(
-                memory_rejection(scenario, model, draft, offer, by_part[offer.instance.accelerator_id or ""])
-            )
-            continue
+    tried: list[list[int]] = []
+    missed: list[tuple[Miss, ...]] = []
+    for offer, items in entries:
+        rows = _eligible(offer, group, places[id(items)])
         good = [row for row in rows if failures[row] is None]
-        if not good:
-            rejected.append(_limit_rejection(offer, [f for row in rows if (f := failures[row]) is not None]))
-            continue
-        ranked.append((offer, _fewest_machines(scenario, offer, group, good)))
-    rows = sorted({row for _, tried in ranked for row in tried})
-    if not rows:
-        return Found((), tuple(rejected), evaluated + points)
-    index = np.array(rows, dtype=np.intp)
-    small = Group(
-        tuple(group.items[r] for r in rows), select(group.work, index), group.batch[index], group.capacity_per_s[index]
-    )
+        tried.append(_fewest_machines(scenario, offer, group, good) if good else [])
+        missed.append(() if good else tuple(f for row in rows if (f := failures[row]) is not None))
+    used = sorted({row for rows in tried for row in rows})
+    small = group.some(np.array(used, dtype=np.intp))
     replicas, misses = fewest_replicas(scenario, small, centre)
-    at = {row: i for i, row in enumerate(rows)}
-    picked: list[tuple[Offer, int]] = []
-    for offer, tried in ranked:
-        met = [at[row] for row in tried if replicas[at[row]] > 0]
-        if not met:
-            rejected.append(_limit_rejection(offer, [misses[at[row]] for row in tried]))
-            continue
-        picked.append((offer, min(met, key=lambda i: _size(scenario, offer, small.items[i], int(replicas[i])))))
-    if not picked:
-        return Found((), tuple(rejected), evaluated + points)
-    return Found(tuple(_choices(scenario, small, replicas, picked)), tuple(rejected), evaluated + points)
+    at = {row: i for i, row in enumerate(used)}
+    best: list[int | None] = []
+    for number, ((offer, _), rows) in enumerate(zip(entries, tried, strict=True)):
+        met = [at[row] for row in rows if replicas[at[row]] > 0]
+        best.append(min(met, key=lambda i: _size(scenario, offer, small.items[i], int(replicas[i]))) if met else None)
+        if rows and not met:
+            missed[number] = tuple(misses[at[row]] for row in rows)
+    return Sized(small, replicas, tuple(best), tuple(missed), points)
 
 
 def _runtime_remedy(scenario: LlmScenario) -> str | None:
@@ -182,7 +211,7 @@ def least_replicas(scenario: LlmScenario, capacity: float, batch: int) -> int:
 
 def _with_batch(
     scenario: LlmScenario, items: list[Configuration], centre: Rates
-) -> tuple[Group, list[tuple[str, float, float] | None], int]:
+) -> tuple[Group, list[Miss | None], int]:
     """Largest batch of each configuration that holds the TPOT limit and memory; the limit that even a batch of 1
     breaks."""
     work = stack([item.work for item in items])
@@ -199,7 +228,7 @@ def _with_batch(
         batch = np.where(~(holds & slow).any(axis=1), most, batch)
     else:
         batch = most
-    failures: list[tuple[str, float, float] | None] = []
+    failures: list[Miss | None] = []
     for row in range(len(items)):
         if limit is not None and slow[row, 0]:
             failures.append(("TPOT", float(tpot_ms[row, 0]), limit))
@@ -246,7 +275,7 @@ def meets(scenario: LlmScenario, done: Loaded) -> NDArray[np.bool_]:
     return good
 
 
-def fewest_replicas(scenario: LlmScenario, group: Group, use: Rates) -> tuple[Ints, list[tuple[str, float, float]]]:
+def fewest_replicas(scenario: LlmScenario, group: Group, use: Rates) -> tuple[Ints, list[Miss]]:
     """Fewest replicas of each configuration that meet the scenario (0: none does), and the limit each misses otherwise.
 
     From the count that the cap asks for: doubled until it passes, then halved between; one vectorised evaluation a
@@ -260,15 +289,10 @@ def fewest_replicas(scenario: LlmScenario, group: Group, use: Rates) -> tuple[In
     if scenario.concurrency is not None:
         most = np.maximum(low, np.minimum(most, scenario.concurrency))
     trial, passed, failed = low.copy(), np.zeros(size, dtype=np.int64), low - 1
-    misses: list[tuple[str, float, float]] = [("utilization cap", 0.0, 0.0)] * size
+    misses: list[Miss] = [("utilization cap", 0.0, 0.0)] * size
     active = np.arange(size, dtype=np.intp)
     while len(active):
-        part = Group(
-            tuple(group.items[i] for i in active),
-            select(group.work, active),
-            group.batch[active],
-            group.capacity_per_s[active],
-        )
+        part = group.some(active)
         done = load(scenario, part, trial[active].astype(float), use)
         good = meets(scenario, done)
         for i, row in enumerate(active):
@@ -283,7 +307,7 @@ def fewest_replicas(scenario: LlmScenario, group: Group, use: Rates) -> tuple[In
     return passed.astype(np.intp), misses
 
 
-def _miss(scenario: LlmScenario, done: Loaded, row: int) -> tuple[str, float, float]:
+def _miss(scenario: LlmScenario, done: Loaded, row: int) -> Miss:
     """The limit that a load misses by the largest factor: name, predicted, limit."""
     column = PERCENTILE_COLUMN[scenario.slo_percentile]
     candidates = [("utilization cap", float(done.utilization[row]), scenario.utilization_cap)]
@@ -296,33 +320,12 @@ def _miss(scenario: LlmScenario, done: Loaded, row: int) -> tuple[str, float, fl
     return max(candidates, key=lambda item: item[1] / item[2])
 
 
-def _limit_rejection(offer: Offer, failures: Sequence[tuple[str, float, float]]) -> Rejection:
-    """Rejection by the limit that the best configuration misses by least."""
-    name, predicted, limit = min(failures, key=lambda f: f[1] / f[2] if f[2] else np.inf)
-    if name == "utilization cap":
-        because = f"no replica count keeps the utilization at {limit:.0%}; the nearest needs {predicted:.0%}"
-        return rejection(
-            offer.instance,
-            constraint=name,
-            because=because,
-            remedy=f"raise the cap to {min(predicted, 0.98):.0%}",
-            miss_ratio=predicted / limit,
-        )
-    because = f"the best {name} is {format_ms(predicted)} against a limit of {format_ms(limit)}"
-    remedy = f"raise the {name} limit to {format_ms(predicted)}"
-    return rejection(
-        offer.instance, constraint=name, because=because, remedy=remedy, miss_ratio=predicted / limit if limit else None
-    )
-
-
-def _choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[tuple[Offer, int]]) -> list[Choice]:
+def choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[tuple[Offer, int]]) -> list[Choice]:
     """The chosen configurations under load: percentiles, both ends of the interval, and what they could serve at
     most."""
     rows = sorted({i for _, i in picked})
     index = np.array(rows, dtype=np.intp)
-    part = Group(
-        tuple(group.items[i] for i in rows), select(group.work, index), group.batch[index], group.capacity_per_s[index]
-    )
+    part = group.some(index)
     count = replicas[index].astype(float)
     centre, slow, fast = engine_rates(scenario.runtime, scenario.engine_version)
     done = load(scenario, part, count, centre)
@@ -368,7 +371,7 @@ def _allowed(scenario: LlmScenario, group: Group, served: Floats, use: Rates) ->
     low = np.where(good, high, low)
     active = np.flatnonzero(~good)
     for _ in range(CAPACITY_STEPS if len(active) else 0):
-        part = Group((), select(group.work, active), group.batch[active], group.capacity_per_s[active])
+        part = group.some(active)
         middle = (low[active] + high[active]) / 2.0
         good = meets(scenario, load(scenario, part, middle, use, per_replica=middle))
         low[active] = np.where(good, middle, low[active])
@@ -381,12 +384,7 @@ def _binding(scenario: LlmScenario, group: Group, row: int, replicas: int) -> st
     else the cap."""
     item = group.items[row]
     if replicas > least_replicas(scenario, float(group.capacity_per_s[row]), int(group.batch[row])):
-        part = Group(
-            (item,),
-            select(group.work, np.array([row])),
-            group.batch[row : row + 1],
-            group.capacity_per_s[row : row + 1],
-        )
+        part = group.some(np.array([row], dtype=np.intp))
         fewer = load(
             scenario, part, np.array([replicas - 1.0]), engine_rates(scenario.runtime, scenario.engine_version)[0]
         )

@@ -1,8 +1,9 @@
-"""Why memory does not hold a model on a kind of instance, by how much, and the smallest change that would."""
+"""Why a kind of instance does not serve a model: what memory lacks or a limit is missed by, and the smallest change."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from sizing.catalog_rows import LlmModel
 from sizing.errors import InputError
@@ -19,9 +20,11 @@ from sizing.llm.candidates import (
 )
 from sizing.plan import Rejection
 from sizing.scenario import LlmScenario
-from sizing.units import format_bytes
+from sizing.units import format_bytes, format_ms
 
 LARGER_REPLICAS = (32, 64, 128)
+Miss = tuple[str, float, float]
+"""A limit that is broken: name, predicted, limit."""
 
 
 def memory_rejection(
@@ -87,3 +90,22 @@ def _holds(scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, offer
         if held > 0:
             return split.accelerators
     return None
+
+
+def limit_rejection(offer: Offer, failures: Sequence[Miss]) -> Rejection:
+    """Rejection by the limit that the best configuration misses by least."""
+    name, predicted, limit = min(failures, key=lambda f: f[1] / f[2] if f[2] else inf)
+    if name == "utilization cap":
+        because = f"no replica count keeps the utilization at {limit:.0%}; the nearest needs {predicted:.0%}"
+        return rejection(
+            offer.instance,
+            constraint=name,
+            because=because,
+            remedy=f"raise the cap to {min(predicted, 0.98):.0%}",
+            miss_ratio=predicted / limit,
+        )
+    because = f"the best {name} is {format_ms(predicted)} against a limit of {format_ms(limit)}"
+    remedy = f"raise the {name} limit to {format_ms(predicted)}"
+    return rejection(
+        offer.instance, constraint=name, because=because, remedy=remedy, miss_ratio=predicted / limit if limit else None
+    )

@@ -81,7 +81,7 @@ _work_values = attrgetter(*_WORK_FIELDS)
 
 def stack(works: list[Work]) -> Work:
     """Many candidates as one: each field a column."""
-    table = np.array([_work_values(w) for w in works], dtype=float)
+    table = np.array([_work_values(w) for w in works], dtype=float).reshape(len(works), len(_WORK_FIELDS))
     return Work(**{name: table[:, i : i + 1] for i, name in enumerate(_WORK_FIELDS)})
 
 
