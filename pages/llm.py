@@ -9,8 +9,10 @@ from sizing.plan import Plan
 from sizing.units import format_ms
 from ui import memory, speed
 from ui.charts import trade_off_chart
+from ui.confidence import draw_confidence
 from ui.disaggregated import draw_disaggregated
 from ui.frame import plain
+from ui.frontier import draw_frontier
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.marginal import draw_marginal
 from ui.memory_map import draw_map, map_of
@@ -197,13 +199,15 @@ def more(state: PageState, plan: Plan) -> None:
 
 
 def below(state: PageState, plan: Plan) -> None:
-    """Speed and memory to the bottom: why it is so fast, where it fits, what is held, what would save some."""
+    """How sure it is, then speed and memory to the bottom: why it is so fast, where it fits, what is held, what would save some."""
     scenario, catalog, best = state.scenario, state.catalog, plan.recommended
+    draw_confidence(state, plan)
     speed.draw_speed(scenario, catalog, best)
     draw_replay(state, plan)
     draw_disaggregated(scenario, catalog, plan)
     draw_marginal(scenario, catalog, plan)
     draw_variants(scenario, catalog)
+    draw_frontier(state, plan)
     at = memory.hardware_of(scenario, catalog, plan)
     if at is None:
         return

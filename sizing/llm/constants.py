@@ -90,8 +90,8 @@ class Rates:
     bunch: Quantity
     bunch_by_load: Quantity
     bunch_by_clients: Quantity
-    scale: float = 1.0
-    first_scale: float = 1.0
+    scale: Quantity = 1.0
+    first_scale: Quantity = 1.0
 
 
 @dataclass(frozen=True, slots=True)

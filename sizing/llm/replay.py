@@ -90,7 +90,7 @@ def step_cost(work: Work, rates: Rates, max_batch: int, *, context_tokens: float
         raise InputError("max_batch", max_batch, "a whole number from 1")
     sequences = np.arange(1, max_batch + 1, dtype=float)
     step, prompt = decode(work, sequences[None, :], rates), prefill(work, rates)
-    scale, stages = rates.scale ** _one(work.width), _one(work.pipeline_parallel)
+    scale, stages = _one(rates.scale) ** _one(work.width), _one(work.pipeline_parallel)
     kv_ms = scale * max(_one(step.kv_ms[:, -1]), _one(step.attention_ms[:, -1])) / max_batch
     occupied_ms, tokens = _one(prompt.occupied_ms), _one(work.prompt_tokens)
     attention_ms = min(scale * _one(prompt.attention_ms) / stages, occupied_ms)
