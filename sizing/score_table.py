@@ -137,14 +137,18 @@ def summary(scored: Sequence[Scored]) -> str:
     """Text: cases, what was skipped and why, and for each quantity n, median and P90 error [%] and share inside."""
     skipped = Counter(row.skipped_because for row in scored if not row.quantity)
     names = dict.fromkeys(row.quantity for row in scored if row.quantity)
-    predicted = max((sum(row.quantity == name for row in scored) for name in names), default=0)
+    rows_of = Counter((row.id, row.quantity) for row in scored if row.quantity)
+    of_case: dict[str, int] = {}
+    for (id, _), count in rows_of.items():
+        of_case[id] = max(of_case.get(id, 0), count)
+    predicted = sum(of_case.values())
     lines = [f"{predicted + skipped.total()} cases, {predicted} predicted, {skipped.total()} skipped."]
     for reason, count in skipped.most_common(MAX_SHOWN_REASONS):
         lines.append(f"  skipped {count}: {reason}")
     if len(skipped) > MAX_SHOWN_REASONS:
         lines.append(f"  and {len(skipped) - MAX_SHOWN_REASONS} other reasons")
     if names:
-        lines.append(f"{'quantity':<18}{'n':>6}{'median error':>15}{'P90 error':>12}{'in 80 % interval':>19}")
+        lines.append(f"{'quantity':<36}{'n':>6}{'median error':>15}{'P90 error':>12}{'in 80 % interval':>19}")
     for name in names:
         rows = [row for row in scored if row.quantity == name]
         errors = [row.error_percent for row in rows if row.error_percent is not None]
@@ -152,8 +156,8 @@ def summary(scored: Sequence[Scored]) -> str:
         if errors:
             share = f"{sum(inside) / len(inside):.0%}" if inside else "none stated"
             lines.append(
-                f"{name:<18}{len(errors):>6}{median(errors):>13.2f} %{percentile(errors, 0.9):>10.2f} %{share:>19}"
+                f"{name:<36}{len(errors):>6}{median(errors):>13.2f} %{percentile(errors, 0.9):>10.2f} %{share:>19}"
             )
         else:
-            lines.append(f"{name:<18}{0:>6}{'nothing to compare':>29}")
+            lines.append(f"{name:<36}{0:>6}{'nothing to compare':>29}")
     return "\n".join(lines) + "\n"

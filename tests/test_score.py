@@ -207,3 +207,14 @@ def test_blank_lines_are_no_cases() -> None:
     assert len(read_cases("a,b\n1,2\n\n , \n3,4\n", ("a",))) == 2
     with pytest.raises(InputError, match="column: 'c'"):
         read_cases("a,b\n1,2\n", ("c",))
+
+
+def test_summary_counts_cases_not_figures() -> None:
+    """One case with two quantities, and two cases with one of different kinds each, are three cases."""
+    rows = [
+        Scored("a", "ttft_ms", 1.0, 1.0),
+        Scored("a", "tpot_ms", 1.0, 1.0),
+        Scored("b", "output_tokens_per_s", 1.0, 1.0),
+        Scored("c", "batch_latency_s", 1.0, 1.0),
+    ]
+    assert summary(rows).startswith("3 cases, 3 predicted, 0 skipped.")
