@@ -258,6 +258,7 @@ def _closed_form(
             batch_cap=cap,
             output_tokens=scenario.output_tokens,
             rates=rates,
+            spread=spread_of(scenario),
         )
     if rate_per_s is None:
         return None

@@ -252,6 +252,7 @@ def load(
             batch_cap=group.batch,
             output_tokens=scenario.output_tokens,
             rates=use,
+            spread=spread_of(scenario),
         )
     share = per_replica if per_replica is not None else (scenario.requests_per_s or 0.0) / replicas
     return open_loop(

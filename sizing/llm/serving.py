@@ -210,7 +210,7 @@ def open_loop(
     wait_ms = _wait_quantiles(mean_ms, squared_cv, waits_slot, slot_wait_ms)
     half_step_ms = _at(states.step_ms, with_self) / 2.0  # in the mean wait for the step under way: poll has it already
     own_ms = states.alone_ms * _longer(spread.prompt_cv)
-    wait_ms = np.where(with_self > 1, np.maximum(wait_ms - half_step_ms, 0.0), own_ms)
+    wait_ms = np.where(with_self > 1, np.maximum(wait_ms - half_step_ms, own_ms), own_ms)
     ttft_ms = (_at(states.base_ms, with_self) + wait_ms) * rates.first_scale**work.width
     tpot_ms = _at(states.tpot_ms, with_self)
     return Loaded(
@@ -282,12 +282,14 @@ def closed_loop(
     batch_cap: NDArray[np.intp],
     output_tokens: int,
     rates: Rates,
+    spread: Spread = EVEN,
 ) -> Loaded:
     """Latency percentiles [ms] of each candidate when so many clients each wait for their reply, then think.
 
     The batch n solves n + think x n / E2E(n) = clients; above the batch limit the rest queue for a slot. Others'
     prompts delay the
-    first token by 0 to twice their mean share; with think time the batch varies like a binomial law.
+    first token by 0 to twice their mean share; with think time the batch varies like a binomial law. Long prompts and
+    replies add what they take beyond the mean.
 
     Source: Little's law; spread: normal approximation, own.
     """
@@ -301,9 +303,9 @@ def closed_loop(
     rate = np.minimum(ends, users / (think_time_s + batch / ends))
     at_cap = _at(states.ends_per_s, cap)
     share = np.clip(batch / users, 0.0, 1.0)
-    spread = np.sqrt(users * share * (1.0 - share)) if think_time_s > 0 else np.zeros_like(users)
+    deviation = np.sqrt(users * share * (1.0 - share)) if think_time_s > 0 else np.zeros_like(users)
     most = np.minimum(np.ceil(users), cap)
-    seen = np.clip(np.ceil(batch + spread * _NORMAL_QUANTILES), 1, most).astype(np.intp)
+    seen = np.clip(np.ceil(batch + deviation * _NORMAL_QUANTILES), 1, most).astype(np.intp)
     others_ms = (seen - 1.0) * states.prompt_ms
     quantile = np.array(PERCENTILES) / 100.0
     queue_ms = np.maximum(users / at_cap - think_time_s, 0.0) * MS_PER_S - cap / at_cap * MS_PER_S
@@ -311,12 +313,13 @@ def closed_loop(
     step_ms = _at(states.tpot_ms, seen) - (others_ms / output_tokens if output_tokens > 1 else 0.0)
     before = first_share(states.prompt_ms, step_ms, output_tokens, seen.astype(float), rates)
     ahead_ms = np.minimum(2.0 * before * quantile, 1.0) * others_ms
-    ttft_ms = (_at(states.base_ms, seen) + ahead_ms + wait_ms) * rates.first_scale**work.width
+    own_ms = states.alone_ms * _longer(spread.prompt_cv)
+    ttft_ms = (_at(states.base_ms, seen) + ahead_ms + wait_ms + own_ms) * rates.first_scale**work.width
     tpot_ms = step_ms + (1.0 - before) * others_ms / max(output_tokens - 1, 1)
     return Loaded(
         ttft_ms=ttft_ms,
         tpot_ms=tpot_ms,
-        e2e_ms=ttft_ms + (output_tokens - 1) * tpot_ms,
+        e2e_ms=ttft_ms + (output_tokens * (1.0 + _longer(spread.output_cv)) - 1.0) * tpot_ms,
         requests_per_s=rate[:, 0],
         in_flight=batch[:, 0].astype(float),
         utilization=(rate / at_cap)[:, 0],

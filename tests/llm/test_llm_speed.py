@@ -11,6 +11,8 @@ from sizing.catalog import load
 from sizing.llm.constants import UNITS, rates, stated
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.serving import (
+    Loaded,
+    Spread,
     _prompt_wait,
     _wait_quantiles,
     capacity_per_s,
@@ -239,3 +241,29 @@ def test_quantiles_of_a_wait_for_a_slot() -> None:
     # half of all wait 30 ms in the mean for a slot: P(W > t) = 0.5 exp(-t / 30)
     slot = _wait_quantiles(1e-6 * one, one / 3, 0.5 * one, 30.0 * one)[0]
     assert slot[1:] == pytest.approx(30.0 * np.log([10.0, 50.0]), rel=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    share=st.floats(1e-4, 0.95),
+    cap=st.integers(1, 120),
+    prompt_cv=st.floats(0, 3),
+    output_cv=st.floats(0, 3),
+    bursts=st.floats(0.1, 20),
+)
+def test_percentiles_stay_in_order_and_spread_never_helps(
+    share: float, cap: int, prompt_cv: float, output_cv: float, bursts: float
+) -> None:
+    base, caps = work(), np.array([cap], dtype=np.intp)
+    arrival = capacity_per_s(base, caps, 250, CENTRE) * share
+
+    def loaded(spread: Spread) -> Loaded:
+        return open_loop(base, arrival_per_s=arrival, batch_cap=caps, output_tokens=250, rates=CENTRE, spread=spread)
+
+    done = loaded(Spread(prompt_cv, output_cv, bursts))
+    for table in (done.ttft_ms, done.tpot_ms, done.e2e_ms):
+        assert (np.diff(table, axis=1) >= -1e-6 * table[:, :-1]).all()
+    if bursts >= 1.0:
+        even = loaded(Spread())
+        assert (done.ttft_ms[:, 1:] >= even.ttft_ms[:, 1:] * (1 - 1e-6)).all()
+        assert (done.tpot_ms[:, 1:] >= even.tpot_ms[:, 1:] * (1 - 1e-6)).all()

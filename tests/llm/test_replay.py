@@ -54,7 +54,7 @@ def test_a_longer_prompt_costs_its_products_in_proportion_and_its_attention_squa
     cost, twice = case.cost(), replace(case, prompt=2 * case.prompt)
     assert cost.attention_ms_per_token2 > 0.0
     own = twice.prompt * cost.prompt_ms_per_token + cost.attention_ms_per_token2 * twice.prompt**2 / 2
-    assert own == pytest.approx(float(prefill(twice.work(), case.rates).occupied_ms[0, 0]), rel=0.01)
+    assert own == pytest.approx(float(prefill(twice.work(), case.rates).occupied_ms[0, 0]), rel=0.03)  # whole tiles
 
 
 def test_a_batch_below_one_is_refused() -> None:
