@@ -21,6 +21,7 @@ from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice, Floats, search
 from sizing.llm.working import model_steps, working
 from sizing.plan import (
+    Basis,
     Deployment,
     LatencyMs,
     Parallelism,
@@ -39,7 +40,9 @@ from sizing.units import GIB, format_ms, format_usd
 
 TTFT, TPOT = "Time to first token (TTFT)", "Time per output token (TPOT)"
 RULE_CONSTRAINTS = ("providers", "instances", "accelerators", "price", "runtime")
-SPEED_SOURCE = "fitted on public runs"
+CALIBRATED: tuple[Basis, str] = ("calibrated", "fitted, this model too")
+ESTIMATED: tuple[Basis, str] = ("estimated", "fitted on other runs")
+"""Basis of a verdict and its source in words, where runs of this model and family of parts were fitted, and elsewhere."""
 
 
 def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
@@ -173,7 +176,7 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
             capacity_requests_per_s=capacity,
             output_tokens_per_request=float(tokens),
         ),
-        verdicts=_verdicts(scenario, latency),
+        verdicts=_verdicts(scenario, latency, CALIBRATED if item.work.width < 1.0 else ESTIMATED),
         binding_constraint=choice.binding,
         warnings=_warnings(scenario, choice),
         extra={
@@ -192,7 +195,7 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
     )
 
 
-def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs]) -> tuple[Verdict, ...]:
+def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs], made: tuple[Basis, str]) -> tuple[Verdict, ...]:
     limits = ((TTFT, scenario.ttft_target_ms, "ttft"), (TPOT, scenario.tpot_target_ms, "tpot"))
     return tuple(
         verdict(
@@ -200,8 +203,8 @@ def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs]) -> tuple[Ver
             percentile=scenario.slo_percentile,
             limit_ms=limit,
             latency=latency[name],
-            basis="estimated",
-            source=SPEED_SOURCE,
+            basis=made[0],
+            source=made[1],
         )
         for quantity, limit, name in limits
     )

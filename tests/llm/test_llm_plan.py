@@ -229,3 +229,13 @@ def test_load_curve_rises() -> None:
     curve = load_curve(LlmScenario(), CATALOG, found)
     assert (curve.ttft_ms[1:] >= curve.ttft_ms[:-1] - 1e-6).all()
     assert curve.requests_per_s[-1] > found.throughput.requests_per_s.demanded
+
+
+@pytest.mark.parametrize(("part", "basis"), [("h100-sxm-80gb", "calibrated"), ("a100-sxm-80gb", "estimated")])
+def test_basis_says_whether_this_model_was_measured(part: str, basis: str) -> None:
+    """Qwen3-32B was measured with vLLM on Hopper, not on Ampere; the interval is narrower where it was."""
+    best = plan(LlmScenario(model="qwen3-32b", accelerators=(part,), requests_per_s=1.0), CATALOG).recommended
+    assert best is not None
+    assert {verdict.basis for verdict in best.verdicts} == {basis}
+    spread = best.latency_ms["tpot"].high / best.latency_ms["tpot"].low
+    assert spread < 1.6 if basis == "calibrated" else spread > 1.6
