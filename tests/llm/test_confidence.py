@@ -222,7 +222,9 @@ def test_the_fewest_replicas_are_the_fewest(name: str) -> None:
     )
     work, spare = stack([item.work]), scenario.spare_replicas
     for level, fewest in zip(LEVELS, found.fewest, strict=True):
-        assert fewest is not None
+        if fewest is None:  # none up to the largest count shown
+            assert found.rows[-1].all < level
+            continue
         assert fewest in found.rows
         around = np.array([fewest.replicas - spare - 1.0, fewest.replicas - spare])
         chance = chances(scenario, work, best.batch or 0, np.maximum(around, 1.0)).all

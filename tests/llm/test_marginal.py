@@ -74,7 +74,7 @@ def test_reading_binds_so_bandwidth_gains() -> None:
     scenario = LlmScenario(accelerators=("a100-sxm-80gb",), requests_per_s=0.01, prompt_tokens=10, output_tokens=1000)
     found = marginal(scenario, CATALOG, best(scenario))
     by = levers(found)
-    assert found.memory_ms > 5 * found.compute_ms
+    assert found.memory_ms > 3 * found.compute_ms
     assert by["memory bandwidth"].tpot_change < -0.06
     assert by["peak compute"].tpot_change > -0.02
     assert by["link between accelerators"].tpot_change == 0.0
