@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Locator, Page
+from playwright.sync_api import TimeoutError as NotInTimeError
 
 from benchmarks.dashboard import settle
 from sizing import catalog as catalogs
@@ -18,6 +19,7 @@ from sizing.units import format_usd
 
 SIZING_PAGES = ("statistical", "deep_learning", "llm")
 PAGES = ("", *SIZING_PAGES, "catalogs")
+OPENING_ATTEMPTS = 3
 DESKTOP = {"width": 1280, "height": 720}
 PHONE = {"width": 390, "height": 844}
 WIDGETS = ("stSelectbox", "stNumberInput", "stTextInput", "stTextArea", "stMultiSelect", "stButtonGroup", "stCheckbox")
@@ -150,15 +152,24 @@ def sections(page: Page) -> Locator:
 
 
 def open_sections(page: Page) -> None:
-    """Open every section among the controls, one after the other, and wait until what is in it has been drawn."""
+    """Open every section among the controls, one after the other, and wait until what is in it has been drawn. A click that
+    a redraw swallowed is made again."""
     for position, title in enumerate(sections(page).all()):
-        title.click()
-        page.wait_for_function(
-            """position => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
-            && document.querySelectorAll('.st-key-inputs details')[position].querySelector('input, textarea')""",
-            arg=position,
-            timeout=20_000,
-        )
+        for attempt in range(OPENING_ATTEMPTS):
+            settle(page)
+            if page.locator(".st-key-inputs details").nth(position).get_attribute("open") is None:
+                title.click()
+            try:
+                page.wait_for_function(
+                    """position => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
+                    && document.querySelectorAll('.st-key-inputs details')[position].querySelector('input, textarea')""",
+                    arg=position,
+                    timeout=10_000,
+                )
+                break
+            except NotInTimeError:
+                if attempt == OPENING_ATTEMPTS - 1:
+                    raise
     page.wait_for_timeout(300)
 
 
