@@ -30,7 +30,10 @@ THROUGHPUT_COLUMNS = ("id", "engine", "model", "accelerator", "accelerator_count
 METRICS = ("output_tokens_per_s", "output_tokens_per_s_per_accelerator", "total_tokens_per_s", "batch_latency_s",
            "decode_tokens_per_s", "prefill_tokens_per_s")  # fmt: skip
 BATCHED_TOKENS = 8192
+"""Token budget of a step taken for every run [tokens]: the default of vLLM and TensorRT-LLM (2025)."""
 UTILIZATION = 0.95
+"""Share of memory taken for every run [1]: what public benchmarks set, more than the engines' default of 0.9. Requests are
+held at their mean length, as paged caches grow with them."""
 ENGINE_BATCH = {"vllm": 1024, "sglang": 2048, "tensorrt_llm": 2048, "llama_cpp": 1}
 """Most sequences an engine decodes together where a case says nothing [count]: defaults and benchmark settings (2025)."""
 DEFAULT_TOKENS = 512
@@ -78,7 +81,7 @@ def _layout(case: Case, model_experts: bool) -> tuple[Split, int]:
 def _held(
     model: LlmModel, part: Accelerator, split: Split, weights: WeightFormat, kv: KvFormat, runtime: str, context: int
 ) -> int:
-    """Requests that memory holds at once [count], at the engine's default share of memory."""
+    """Requests of a mean length that memory holds at once [count]."""
     memory = replica_memory(
         model, part, weight_format=weights, kv_format=kv, split=split, runtime=runtime, engine_version=None,
         gpu_memory_utilization=UTILIZATION, max_batched_tokens=BATCHED_TOKENS, context_tokens=context,
