@@ -1,6 +1,6 @@
 """Least cost of a format on each machine, by arrays over all configurations and without the memory an engine needs.
 
-The true cost is never less: memory is counted as weights and KV cache only, and nothing waits. A wide search works out in
+The true cost is never less: memory is counted as weights and KV cache only, nothing waits and drafting costs nothing. A wide search works out in
 full only what these bounds leave.
 """
 
@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 
 from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.fleet import Offer
-from sizing.llm.candidates import MOST_MACHINES_PER_REPLICA, degrees, split_of, unsupported
+from sizing.llm.candidates import (
+    MOST_MACHINES_PER_REPLICA,
+    degrees,
+    scenario_model_work,
+    scenario_work,
+    split_of,
+    unsupported,
+)
 from sizing.llm.constants import Rates, engine_rates, factors_of, family_of, generation_of
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.search import MAX_SEARCH_BATCH, Floats, Ints, batch_grid
 from sizing.llm.serving import capacity_per_s, uniform_tpot_ms
 from sizing.llm.shortage import Miss
-from sizing.llm.work import ModelWork, Work, model_work, select, stack, work_of
+from sizing.llm.work import ModelWork, Work, select, stack
 from sizing.scenario import LlmScenario
 
 _MODEL_FIELDS = tuple(f.name for f in fields(ModelWork))
@@ -97,27 +104,10 @@ def table_of(scenario: LlmScenario, model: LlmModel, parts: Sequence[Accelerator
 
 
 def _plain_work(scenario: LlmScenario, model: LlmModel, part: Accelerator, tp: int) -> Work:
-    return work_of(
-        model,
-        part,
-        _model_work(scenario, model, tp),
-        generation=generation_of(scenario.runtime, scenario.engine_version),
-        weight_format=scenario.weight_format,
-        split=split_of(scenario, tp, 1),
-        prompt_tokens=scenario.prompt_tokens,
-        max_batched_tokens=scenario.max_batched_tokens,
-    )
-
-
-def _model_work(scenario: LlmScenario, model: LlmModel, tp: int) -> ModelWork:
-    return model_work(
-        model,
-        weight_format=scenario.weight_format,
-        kv_format=scenario.kv_format,
-        split=split_of(scenario, tp, 1),
-        prompt_tokens=scenario.prompt_tokens,
-        output_tokens=scenario.output_tokens,
-    )
+    """Work of one stage, drafting for nothing: what a draft reads and computes depends on the formats, what it yields does
+    not."""
+    work = scenario_work(scenario, model, None, part, split_of(scenario, tp, 1))
+    return replace(work, draft_bytes=0.0, draft_flops_per_token=0.0, draft_layers=0.0)
 
 
 def bounds_of(scenario: LlmScenario, model: LlmModel, table: Table) -> Bounds:
@@ -149,7 +139,7 @@ def bounds_of(scenario: LlmScenario, model: LlmModel, table: Table) -> Bounds:
 
 def _in_formats(scenario: LlmScenario, model: LlmModel, table: Table) -> tuple[Work, NDArray[np.bool_]]:
     """Work of each row in the formats of a scenario, and whether the engine runs them on its accelerator."""
-    by_degree = [_model_work(scenario, model, tp) for tp in table.tensor]
+    by_degree = [scenario_model_work(scenario, model, split_of(scenario, tp, 1)) for tp in table.tensor]
     columns = {
         name: np.array([getattr(each, name) for each in by_degree])[table.degree][:, None] for name in _MODEL_FIELDS
     }

@@ -17,7 +17,7 @@ from sizing.llm.memory import ReplicaMemory, replica_memory
 from sizing.llm.models import CUSTOM, OWN_BLOCK
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, not_divided
-from sizing.llm.work import Work, model_work, work_of
+from sizing.llm.work import ModelWork, Work, model_work, work_of
 from sizing.scenario import LlmScenario
 
 TENSOR_PARALLEL = (1, 2, 4, 8, 16)
@@ -229,22 +229,25 @@ def fresh_configurations(
     return tuple(found)
 
 
+def scenario_model_work(scenario: LlmScenario, model: LlmModel, split: Split) -> ModelWork:
+    """The part of `scenario_work` that does not depend on the accelerator: the formats of the scenario, and its prompt
+    without what the prefix cache holds."""
+    return model_work(
+        model,
+        weight_format=scenario.weight_format,
+        kv_format=scenario.kv_format,
+        split=Split(split.tensor, 1, split.attention_data, split.expert_parallel),
+        prompt_tokens=scenario.prompt_tokens,
+        output_tokens=scenario.output_tokens,
+        cached_tokens=prompt_work(scenario).cached_tokens,
+    )
+
+
 def scenario_work(
     scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, accelerator: Accelerator, split: Split
 ) -> Work:
     """What a step of the scenario moves and computes on one rank: its prompt without what the prefix cache holds, its
     engine's generation, and the drafting it asks for."""
-    prompt = prompt_work(scenario)
-    stage = Split(split.tensor, 1, split.attention_data, split.expert_parallel)
-    part = model_work(
-        model,
-        weight_format=scenario.weight_format,
-        kv_format=scenario.kv_format,
-        split=stage,
-        prompt_tokens=scenario.prompt_tokens,
-        output_tokens=scenario.output_tokens,
-        cached_tokens=prompt.cached_tokens,
-    )
     drafting = NO_DRAFTING
     if scenario.draft_model is not None:
         drafting = drafting_of(
@@ -253,16 +256,16 @@ def scenario_work(
             drafted=scenario.drafted_tokens,
             acceptance=scenario.draft_acceptance,
             weight_format=scenario.weight_format,
-            split=stage,
+            split=Split(split.tensor, 1, split.attention_data, split.expert_parallel),
         )
     return work_of(
         model,
         accelerator,
-        part,
+        scenario_model_work(scenario, model, split),
         generation=generation_of(scenario.runtime, scenario.engine_version),
         weight_format=scenario.weight_format,
         split=split,
-        prompt_tokens=prompt.computed_tokens,
+        prompt_tokens=prompt_work(scenario).computed_tokens,
         max_batched_tokens=scenario.max_batched_tokens,
         drafting=drafting,
     )

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sizing.catalog import Catalog
-from sizing.catalog_rows import Accelerator, LlmModel
+from sizing.catalog_rows import Accelerator
 from sizing.errors import InputError
 from sizing.fleet import instances_for
-from sizing.llm.candidates import memory_of, split_of
-from sizing.llm.constants import Rates, engine_rates, generation_of
+from sizing.llm.candidates import memory_of, scenario_work, split_of
+from sizing.llm.constants import Rates, engine_rates
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import MAX_SEARCH_BATCH, PERCENTILE_COLUMN, Floats, Group, Ints, load, meets
 from sizing.llm.serving import capacity_per_s, uniform_tpot_ms
-from sizing.llm.sharding import Split
 from sizing.llm.speed import decode
-from sizing.llm.work import Work, model_work, stack, work_of
+from sizing.llm.work import Work, stack
 from sizing.plan import Deployment
 from sizing.scenario import LlmScenario
 from sizing.units import GB, GIB
@@ -129,7 +128,7 @@ def marginal(
     part, context = catalog.accelerator(deployment.accelerator), scenario.prompt_tokens + scenario.output_tokens
     tried = (_Change("now"), *changes(more, overhead))
     parts = [change.part(part) for change in tried]
-    works = [c.work(_work(scenario, model, p, split)) for c, p in zip(tried, parts, strict=True)]
+    works = [c.work(scenario_work(scenario, model, draft, p, split)) for c, p in zip(tried, parts, strict=True)]
     held = [memory_of(scenario, model, p, split, draft).held(context) for p in parts]
     work, rates = stack(works), engine_rates(scenario.runtime, scenario.engine_version)[0]
     wider = _batches(scenario, work, np.array(held, dtype=np.intp), batch, rates)
@@ -183,27 +182,6 @@ def _amount(name: str, replicas: int, before: Accelerator, after: Accelerator, n
         return ""
     low, high, unit = sizes[name]
     return f"{low:,.4g} to {high:,.4g} {unit}"
-
-
-def _work(scenario: LlmScenario, model: LlmModel, part: Accelerator, split: Split) -> Work:
-    shape = model_work(
-        model,
-        weight_format=scenario.weight_format,
-        kv_format=scenario.kv_format,
-        split=Split(split.tensor, 1, split.attention_data, split.expert_parallel),
-        prompt_tokens=scenario.prompt_tokens,
-        output_tokens=scenario.output_tokens,
-    )
-    return work_of(
-        model,
-        part,
-        shape,
-        generation=generation_of(scenario.runtime, scenario.engine_version),
-        weight_format=scenario.weight_format,
-        split=split,
-        prompt_tokens=scenario.prompt_tokens,
-        max_batched_tokens=scenario.max_batched_tokens,
-    )
 
 
 def _batches(scenario: LlmScenario, work: Work, held: Ints, batch: int, rates: Rates) -> Ints:

@@ -22,6 +22,17 @@ SCENARIOS = {
     "prompts": LlmScenario(requests_per_s=200, prompt_tokens=8000, output_tokens=1, tpot_target_ms=None),
     "users": LlmScenario(concurrency=300),
     "p99, spare": LlmScenario(requests_per_s=60, slo_percentile=99, ttft_target_ms=200, spare_replicas=2),
+    "levers": LlmScenario(
+        model="llama-3.1-70b",
+        requests_per_s=10,
+        prompt_tokens=3000,
+        shared_prefix_tokens=1500,
+        turns_per_conversation=3,
+        draft_model="llama-3.1-8b",
+        prompt_cv=0.5,
+        ttft_target_ms=3000,
+        accelerators=("h100-sxm-80gb", "b200-sxm-180gb"),
+    ),
     "fixed batch": LlmScenario(batch=8, requests_per_s=20),
 }
 

@@ -22,6 +22,17 @@ SCENARIOS = {
     "users": LlmScenario(**BIG, concurrency=60, think_time_s=3.0, accelerators=("h100-sxm-80gb", "gh200-96gb", "a10g")),
     "experts": LlmScenario(model="gpt-oss-120b", kv_format="fp8"),
     "tight": LlmScenario(tpot_target_ms=2.0),
+    "levers": LlmScenario(
+        model="llama-3.1-70b",
+        requests_per_s=10,
+        prompt_tokens=3000,
+        shared_prefix_tokens=1500,
+        turns_per_conversation=3,
+        draft_model="llama-3.1-8b",
+        prompt_cv=0.5,
+        ttft_target_ms=3000,
+        accelerators=("h100-sxm-80gb", "b200-sxm-180gb"),
+    ),
     "fixed batch": LlmScenario(batch=8, engine_version="0.18", checkpoint_bytes=16 * 10**9),
 }
 
