@@ -152,6 +152,7 @@ def constants_of(model: Model, x: Floats, errors: Floats, intervals: Intervals, 
             "measured": {
                 "models": sorted({r.model for r in model.data.runs if r.generation == engine}),
                 "families": sorted({r.family for r in model.data.runs if r.generation == engine}),
+                "step_factors": _by_model({g: values[places[e, g, "step"]] for e, g in layout.groups if e == engine}),
             },
             "constants": {
                 c: {"value": _short(values[i]), "low": _short(low[i]), "high": _short(high[i])} for c, i in at.items()
@@ -170,6 +171,15 @@ def constants_of(model: Model, x: Floats, errors: Floats, intervals: Intervals, 
         "formats": {REFERENCE_FORMAT: dict.fromkeys(OF_FORMAT, 1.0), **table("", layout.formats, OF_FORMAT)},
         "engines": engines,
     }
+
+
+def _by_model(factors: dict[str, float]) -> dict[str, dict[str, dict[str, float]]]:
+    """Step factors by model, family and format."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for group, value in factors.items():
+        model, family, kind = group.split("|")
+        found.setdefault(model, {}).setdefault(family, {})[kind] = _short(value)
+    return found
 
 
 def _short(value: float) -> float:

@@ -147,16 +147,14 @@ def _in_formats(scenario: LlmScenario, model: LlmModel, table: Table) -> tuple[W
         generation_of(scenario.runtime, scenario.engine_version),
         scheme_of(model, scenario.weight_format),
     )
-    of_part: list[tuple[float, float, float, float]] = []
+    of_part: list[tuple[float, float, float, float, float]] = []
     for part in table.parts:
         peak = compute_peak(part, scheme)
         if peak is None or unsupported(scenario, model, part) is not None:
-            of_part.append((0.0, 1.0, 1.0, 1.0))
+            of_part.append((0.0, 1.0, 1.0, 1.0, 1.0))
             continue
-        memory, products, gap = _factors(
-            generation, family_of(part.architecture, part.memory_type), peak[1], scheme.words
-        )
-        of_part.append((peak[0], memory, products, gap))
+        family = family_of(part.architecture, part.memory_type)
+        of_part.append((peak[0], *_factors(generation, family, peak[1], scheme.words, model.id)))
     named = np.array(of_part)[table.part].T[:, :, None]
     can_run = named[0, :, 0] > 0
     work = replace(
@@ -166,14 +164,15 @@ def _in_formats(scenario: LlmScenario, model: LlmModel, table: Table) -> tuple[W
         memory_factor=named[1],
         products_factor=named[2],
         gap_factor=named[3],
+        step_factor=named[4],
     )
     return work, can_run
 
 
 @lru_cache(maxsize=1024)
-def _factors(generation: str, family: str, unit: str, words: str) -> tuple[float, float, float]:
-    found = factors_of(generation, family, unit, words)
-    return found.memory, found.products, found.gap
+def _factors(generation: str, family: str, unit: str, words: str, model: str) -> tuple[float, float, float, float]:
+    found = factors_of(generation, family, unit, words, model)
+    return found.memory, found.products, found.gap, found.step
 
 
 def _most_batch(scenario: LlmScenario, work: Work, rates: Rates) -> tuple[Floats, Floats, Floats]:

@@ -101,6 +101,7 @@ class Factors:
     memory: float
     products: float
     gap: float
+    step: float  # what a measured model takes longer than the constants say, on this family and in this format
     width: float  # exponent of the interval: below 1 for what was measured, above for what nobody measured
     inherited_from: str | None  # the family whose factors these are, for one that nobody measured
 
@@ -132,7 +133,7 @@ def family_of(architecture: str, memory_type: str) -> str:
 
 def factors_of(generation: str, family: str, unit: str, format_words: str, model: str = "") -> Factors:
     """Factors of a family and a format under an engine: those fitted for the pair, else for the family under any engine,
-    else those of the nearest family.
+    else those of the nearest family. A model that was measured has a factor of its own, `step`.
 
     The interval is that of models and parts never seen; narrower, as measured, for a model and a family that the engine was
     measured with, and 1.5 times as wide on a log scale for a family that nobody measured.
@@ -152,6 +153,7 @@ def factors_of(generation: str, family: str, unit: str, format_words: str, model
         memory=row["memory"] * form["memory"],
         products=row["products"] * form["products"],
         gap=row["gap"],
+        step=here["measured"]["step_factors"].get(model, {}).get(family, {}).get(kind, 1.0),
         width=UNMEASURED_WIDTH if name != family else here["interval"]["known_width"] if is_known else 1.0,
         inherited_from=None if name == family else name,
     )

@@ -87,7 +87,8 @@ def _together_ms(memory_ms: Quantity, compute_ms: Quantity, rates: Rates) -> Flo
 def decode(work: Work, batch: Floats, rates: Rates) -> Decode:
     """Time of one decode step [ms] for each candidate and batch size.
 
-    Step = (max(W, P) + u x min(W, P) + max(K, A) + collectives + gaps + drafting) / tokens a pass, with W the weights read
+    Step = f x (max(W, P) + u x min(W, P) + max(K, A) + collectives + gaps + drafting) / tokens a pass, with f what this model
+    takes longer than the constants say where it was measured, W the weights read
     (experts touched at this batch) over e_w x bandwidth, P the products over e_p x peak in tiles, K the KV cache over
     e_k x bandwidth, A the attention over e_a x peak; m = batch / pp sequences in each of pp microbatches, each with the
     drafted tokens to check. Never less than physics allows.
@@ -111,19 +112,21 @@ def decode(work: Work, batch: Floats, rates: Rates) -> Decode:
     overhead_ms = overhead_ms + _traffic_ms(work, tokens, rates) + _drafting_ms(work, micro, rates)
     bound_ms = np.maximum(weights_peak_ms + kv_peak_ms, products_peak_ms + attention_peak_ms)
     pass_ms = _together_ms(weights_ms, products_ms, rates) + np.maximum(kv_ms, attention_ms)
-    pass_ms = np.maximum((pass_ms + collective_ms + overhead_ms) * rates.scale**work.width, bound_ms)
-    each = 1.0 / work.tokens_per_pass
+    all_ms = (pass_ms + collective_ms + overhead_ms) * work.step_factor
+    pass_ms = np.maximum(all_ms * rates.scale**work.width, bound_ms)
+    yielded = 1.0 / work.tokens_per_pass
+    each = work.step_factor * yielded
     return Decode(
-        step_ms=pass_ms * each,
-        memory_ms=(weights_ms + kv_ms) * each,
+        step_ms=pass_ms * yielded,
+        memory_ms=np.asarray((weights_ms + kv_ms) * each),
         weights_ms=np.asarray(weights_ms * each),
-        kv_ms=kv_ms * each,
+        kv_ms=np.asarray(kv_ms * each),
         compute_ms=(products_ms + attention_ms) * each,
         products_ms=products_ms * each,
         attention_ms=attention_ms * each,
         collective_ms=collective_ms * each,
         overhead_ms=np.broadcast_to(overhead_ms * each, pass_ms.shape),
-        bound_ms=bound_ms * each,
+        bound_ms=bound_ms * yielded,
     )
 
 
@@ -170,11 +173,11 @@ def prefill(work: Work, rates: Rates) -> Prefill:
     alone_ms = alone_ms + _hops_ms(work, tokens, rates) + rates.prefill_fixed_ms + gaps_ms + traffic_ms
     bound_ms = np.maximum(products_peak_ms + attention_peak_ms, weights_peak_ms)
     occupied_ms = (products_ms + attention_ms + collective_ms + traffic_ms) / work.pipeline_parallel
-    scale = rates.scale**work.width
+    scale = rates.scale**work.width * work.step_factor
     return Prefill(
         alone_ms=np.maximum(alone_ms * scale, bound_ms),
         occupied_ms=np.maximum(occupied_ms * scale, (products_peak_ms + attention_peak_ms) / work.pipeline_parallel),
-        attention_ms=np.asarray(attention_ms),
+        attention_ms=np.asarray(attention_ms * work.step_factor),
         bound_ms=bound_ms,
     )
 

@@ -72,6 +72,7 @@ class Work:
     memory_factor: Quantity  # of this family of parts, on the engine's share of bandwidth
     products_factor: Quantity  # of this family and format, on the engine's share of the peak
     gap_factor: Quantity  # of this family, on everything between kernels
+    step_factor: Quantity  # of this model under this engine, 1 for what nobody measured
     width: Quantity  # exponent of the interval: below 1 for what was measured, above for what nobody measured
 
 
@@ -238,6 +239,7 @@ def work_of(
         memory_factor=factors.memory,
         products_factor=factors.products,
         gap_factor=factors.gap,
+        step_factor=factors.step,
         width=factors.width,
     )
 
