@@ -128,12 +128,14 @@ def test_bounds_are_never_above_the_plan(name: str) -> None:
     base = scenario.model_copy(update={"weight_format": "bf16"})
     bounds = bounds_of(scenario, model, table_of(base, model, tuple(parts.values()), largest))
     by_id = {offer.instance.id: offer for offer in offers}
-    close = 0
+    whole: list[bool] = []
     for d in plan(scenario, CATALOG).ranked:
         least = bounds.usd_per_hour(by_id[d.instance], scenario.spare_replicas)
         assert least <= d.cost.usd_per_hour + 1e-9
-        close += least > 0.5 * d.cost.usd_per_hour
-    assert close > 0.5 * len(plan(scenario, CATALOG).ranked)
+        # Replicas over several machines stand at the edge of the TPOT limit, where waits count, which no bound has.
+        if d.instances <= d.replicas:
+            whole.append(least > 0.5 * d.cost.usd_per_hour)
+    assert sum(whole) > 0.5 * len(whole) > 2
 
 
 def test_few_configurations_are_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
