@@ -7,10 +7,12 @@ from sizing.plan import Deployment, Plan
 from sizing.units import format_bytes, format_ms
 from ui.charts import MemoryBar, memory_chart, trade_off_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
+from ui.measured import draw_measured
 from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, figures
 from ui.sketch import Curve
 from ui.state import PageState, widget_key
+from ui.triton import draw_triton
 
 MEMORY_BATCHES = (1, 8, 32, 128, 256)
 MODEL_FIGURES = (
@@ -68,6 +70,7 @@ def first_chart(state: PageState, plan: Plan) -> None:
         return
     curve = batch_curve(state.scenario, state.catalog, best)
     at = list(curve.batch).index(curve.chosen_batch)
+    bend = list(curve.batch).index(curve.knee_batch)
     limit = state.scenario.latency_target_ms
     figure = trade_off_chart(
         Curve(
@@ -84,12 +87,18 @@ def first_chart(state: PageState, plan: Plan) -> None:
         limit_name=f"latency limit {format_ms(limit)}",
         chosen=(float(curve.requests_per_s[at]), float(curve.latency_ms[at])),
         chosen_name=f"best batch under the limit: {curve.chosen_batch}",
+        knee=(float(curve.requests_per_s[bend]), float(curve.latency_ms[bend])),
+        knee_name=f"knee: {curve.knee_batch}",
     )
     chart(
         figure,
         key="trade-off",
         title=f"Latency against throughput by batch size on one {best.accelerator_name} (numbers are batch sizes)",
-        alt="Time of a batch against samples per second of one GPU by batch size, with the limit and the chosen batch",
+        alt="Time of a batch against samples per second of one GPU by batch size, with the limit, the chosen batch and the knee",
+    )
+    st.caption(
+        f"The knee, batch {curve.knee_batch:,}, has the most throughput for its latency: t0 = k × batch, half of the most "
+        "samples/s possible at twice the shortest time. Beyond it latency grows faster than throughput."
     )
 
 
@@ -149,4 +158,9 @@ def _machine(best: Deployment) -> None:
     )
 
 
-sizing_page("deep_learning", "Deep learning model", controls=controls, first_chart=first_chart, more=more)
+def below(state: PageState, plan: Plan) -> None:
+    draw_triton(state, plan)
+    draw_measured(state, plan)
+
+
+sizing_page("deep_learning", "Deep learning model", controls=controls, first_chart=first_chart, more=more, below=below)

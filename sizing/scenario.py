@@ -36,9 +36,15 @@ StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
 
 CATALOG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 VERSION = r"^\d{1,4}(\.\d{1,4}){0,3}$"
+_NUMBER = r"\d{1,7}(\.\d{1,6})?"
+MEASURED_CURVE = (
+    rf"^[A-Za-z0-9][A-Za-z0-9._-]*~[A-Za-z0-9][A-Za-z0-9._-]*~\d{{1,8}}~[a-z0-9_]+~[a-z0-9]+~(fused|math)"
+    rf"~{_NUMBER}={_NUMBER}(,{_NUMBER}={_NUMBER})*$"
+)
 PATTERN_WORDS = {
     CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
     VERSION: "a version such as 0.18, at most four numbers with dots",
+    MEASURED_CURVE: "accelerator~model~size~runtime~precision~attention~batch=ms,batch=ms",
 }
 """What a text that follows a pattern is, for whoever typed another."""
 CatalogId = Annotated[str, Field(pattern=CATALOG_ID, max_length=100)]
@@ -233,6 +239,12 @@ class DeepLearningScenario(ScenarioBase):
         ge=0,
         le=60_000,
         description="CPU time of one request outside the model [ms]: decode, resize or tokenise, and post-process.",
+    )
+    measured_curve: str | None = Field(
+        None,
+        pattern=MEASURED_CURVE,
+        max_length=800,
+        description="Times of batches measured on one accelerator [ms], with what they were measured on; they recalibrate it.",
     )
 
 

@@ -119,8 +119,11 @@ def trade_off_chart(
     chosen: tuple[float, float] | None,
     chosen_name: str,
     shaded_to: float | None = None,
+    knee: tuple[float, float] | None = None,
+    knee_name: str = "",
 ) -> go.Figure:
-    """Latency against throughput by batch size: the curve with its 80 % band, the limit as a line, the chosen point marked.
+    """Latency against throughput by batch size: the curve with its 80 % band, the limit as a line, the chosen point marked,
+    and the knee where one is given.
 
     `shaded_to` is the throughput up to which other limits hold too: up to there, and under the limit, the plot is shaded.
     """
@@ -134,6 +137,8 @@ def trade_off_chart(
     sketch.curve(curve, PALETTE[0])
     if limit is not None:
         sketch.limit(limit, limit_name)
+    if knee is not None:
+        sketch.points([knee[0]], [knee[1]], knee_name, symbol="diamond", color=PALETTE[2], size=13)
     if chosen is not None:
         sketch.star(*chosen, chosen_name)
     return sketch.figure()

@@ -69,6 +69,7 @@ LABELS = {
     "precision": "Precision",
     "attention": "Attention",
     "cpu_ms_per_request": "CPU time per request (ms)",
+    "measured_curve": "Measured times of batches",
     "features": "Features",
     "rows_per_request": "Rows per request",
     "outputs": "Classes or targets",

@@ -125,6 +125,22 @@ class Sketch:
             }
         )
 
+    def points(
+        self, x: Sequence[float], y: Sequence[float], name: str, *, symbol: str, color: str, size: int = 11
+    ) -> None:
+        """Points beside the lines: what was measured, or a place on a curve."""
+        self.traces.append(
+            {
+                "type": "scatter",
+                "x": list(x),
+                "y": list(y),
+                "name": name,
+                "mode": "markers",
+                "marker": {"symbol": symbol, "size": size, "color": color, "line": {"width": 1, "color": "white"}},
+                "hovertemplate": name + "<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+            }
+        )
+
 
 def titled(text: str, **more: Any) -> dict[str, Any]:
     """An axis with its title, unit in brackets, and what else it has."""

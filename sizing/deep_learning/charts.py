@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,10 @@ from sizing.catalog import Catalog
 from sizing.deep_learning.batching import batch_queue
 from sizing.deep_learning.graph import graph
 from sizing.deep_learning.latency import BatchLaw, batch_law
+from sizing.deep_learning.measured import Compared, compared, measured_law, parse_curve, recalibrated
 from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes
 from sizing.deep_learning.runtimes import element_bytes
+from sizing.errors import InputError
 from sizing.plan import Deployment
 from sizing.scenario import DeepLearningScenario
 from sizing.units import MS_PER_S
@@ -38,7 +40,10 @@ class MemoryByBatch:
 
 @dataclass(frozen=True)
 class BatchCurve:
-    """Time of a batch [ms] with its 80 % interval and physical bound, and throughput of one GPU [1/s], by batch."""
+    """Time of a batch [ms] with its 80 % interval and physical bound, and throughput of one GPU [1/s], by batch.
+
+    `knee_batch` is the batch of most throughput per latency.
+    """
 
     batch: NDArray[np.int64]
     latency_ms: Floats
@@ -48,6 +53,21 @@ class BatchCurve:
     requests_per_s: Floats
     chosen_batch: int
     largest_batch: int
+    knee_batch: int
+
+
+@dataclass(frozen=True)
+class MeasuredChart:
+    """Law of the time of a batch [ms] as predicted, with its 80 % interval, and as recalibrated, by batch."""
+
+    batch: NDArray[np.int64]
+    before_ms: Floats
+    before_low_ms: Floats
+    before_high_ms: Floats
+    after_ms: Floats
+    after_low_ms: Floats
+    after_high_ms: Floats
+    rows: tuple[Compared, ...]
 
 
 @dataclass(frozen=True)
@@ -94,18 +114,19 @@ def _law(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deploymen
     held = largest_batch(
         facts, runtime=scenario.runtime, precision=scenario.precision, capacity_bytes=part.capacity_bytes
     )
-    return law, held
+    return measured_law(law, scenario, facts, part), held
 
 
 def batch_curve(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> BatchCurve:
     """Time of a batch [ms] and throughput [1/s] of one GPU of the deployment, by batch up to what memory holds.
 
-    Powers of two up to four times the chosen batch (256 at least), with the chosen one among them.
+    Powers of two up to four times the chosen batch (256 at least), with the chosen one and the knee among them.
     """
     law, held = _law(scenario, catalog, deployment)
     chosen = deployment.batch or 1
     most = max(min(held, max(256, 4 * chosen)), chosen)
-    batch = np.union1d(2 ** np.arange(int(np.log2(most)) + 1), [chosen]).astype(np.int64)
+    bend = knee(law, most)
+    batch = np.union1d(2 ** np.arange(int(np.log2(most)) + 1), [chosen, bend]).astype(np.int64)
     middle = np.array([law.latency_ms(float(b)) for b in batch])
     return BatchCurve(
         batch=batch,
@@ -116,6 +137,58 @@ def batch_curve(scenario: DeepLearningScenario, catalog: Catalog, deployment: De
         requests_per_s=batch / middle * MS_PER_S,
         chosen_batch=chosen,
         largest_batch=held,
+        knee_batch=bend,
+    )
+
+
+def knee(law: BatchLaw, most: int) -> int:
+    """Batch at the knee of latency against throughput [samples], `most` at most: the greatest throughput / latency.
+
+    b / (t0 + k b)^2 is greatest at b = t0 / k, where a batch takes 2 t0 and half of the saturated throughput 1/k is reached.
+
+    Source: Kleinrock, "Power and deterministic rules of thumb for probabilistic problems", ICC 1979: the knee is where
+    power, throughput over delay, is greatest.
+    """
+    below = int(min(max(law.t0_ms / law.k_ms, 1.0), most))
+    return max(range(below, min(below + 1, most) + 1), key=lambda b: b / law.latency_ms(b) ** 2)
+
+
+def measured_chart(scenario: DeepLearningScenario, catalog: Catalog) -> MeasuredChart:
+    """What the scenario's measurements change [ms], by batch from 1 to twice the largest measured.
+
+    It is drawn for what was measured, also where the scenario has moved on. Raises InputError where there is none.
+    """
+    if scenario.measured_curve is None:
+        raise InputError("measured_curve", None, "measured times of batches")
+    curve = parse_curve(scenario.measured_curve)
+    then = scenario.model_copy(
+        update={
+            "model": curve.model,
+            "input_size": curve.input_size,
+            "runtime": curve.runtime,
+            "precision": curve.precision,
+            "attention": curve.attention,
+        }
+    )
+    facts = graph(catalog, then.model, input_size=then.input_size, attention=then.attention)
+    part = catalog.accelerator(curve.accelerator)
+    before = batch_law(facts, part, runtime=then.runtime, precision=then.precision)
+    after = recalibrated(before, curve.batches, curve.times_ms)
+    most = int(np.ceil(np.log2(2 * max(curve.batches))))
+    batch = (2 ** np.arange(most + 1)).astype(np.int64)
+
+    def of(read: Callable[[float], float]) -> Floats:
+        return np.array([read(float(b)) for b in batch])
+
+    return MeasuredChart(
+        batch=batch,
+        before_ms=of(before.latency_ms),
+        before_low_ms=of(before.low_ms),
+        before_high_ms=of(before.high_ms),
+        after_ms=of(after.latency_ms),
+        after_low_ms=of(after.low_ms),
+        after_high_ms=of(after.high_ms),
+        rows=compared(before, curve),
     )
 
 

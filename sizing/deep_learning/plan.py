@@ -12,6 +12,7 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Accelerator
 from sizing.cost import cost_of
 from sizing.deep_learning.graph import Graph, graph
+from sizing.deep_learning.measured import check_curve, in_use, parse_curve, said_of
 from sizing.deep_learning.memory import smallest_accelerator
 from sizing.deep_learning.runtimes import PROFILES
 from sizing.deep_learning.search import Choice, Miss, search
@@ -35,6 +36,7 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
     'one GPU is the least'
     """
     facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    check_curve(scenario, catalog)
     offers, rejected = fleet.offers(scenario, catalog, category="gpu")
     kinds = {offer.accelerator.id: offer.accelerator for offer in offers if offer.accelerator is not None}
     found = search(scenario, facts, list(kinds.values()))
@@ -146,6 +148,7 @@ def _deployment(
     running = law.latency_ms(choice.batch_in_flight)
     model = (running, running, running)
     waited = choice.percentiles_ms[COLUMN[percentile]] - cpu
+    by_hand = in_use(scenario, facts, part.id) is not None
     latency = {
         "model": _latency(model, law.low_ms(choice.batch_in_flight), law.high_ms(choice.batch_in_flight), percentile),
         "latency": _latency(
@@ -187,8 +190,8 @@ def _deployment(
                 percentile=percentile,
                 limit_ms=scenario.latency_target_ms,
                 latency=latency["latency"],
-                basis="estimated",
-                source="roofline and batch queue, not calibrated",
+                basis="measured" if by_hand else "estimated",
+                source="your measurements and batch queue" if by_hand else "roofline and batch queue, not calibrated",
             ),
         ),
         binding_constraint="vCPU" if by_cpu > by_gpu else choice.binding,
@@ -231,6 +234,8 @@ def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
         "Triton runs took a median 2.9 times the batch time predicted here).",
         "Ranges are for models unlike those compared; measure yours before buying.",
     ]
+    if scenario.measured_curve is not None:
+        said.append(said_of(scenario, parse_curve(scenario.measured_curve), facts))
     if facts.error_share > 0.0:
         said.append(
             f"The activations at {facts.size:,} {facts.size_unit} are derived ({facts.source}); 80 % error up to {facts.error_share:.0%}."

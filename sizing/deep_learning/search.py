@@ -16,6 +16,7 @@ from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.batching import batch_queue, closed_batch_loop
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.latency import BatchLaw, batch_law
+from sizing.deep_learning.measured import measured_law
 from sizing.deep_learning.memory import gpu_memory, largest_batch
 from sizing.deep_learning.runtimes import Unsupported
 from sizing.plan import Memory
@@ -123,6 +124,7 @@ def _prepare(scenario: DeepLearningScenario, graph: Graph, accelerator: Accelera
         law = batch_law(graph, accelerator, runtime=runtime, precision=precision)
     except Unsupported as error:
         return Miss(error.constraint, error.because, error.remedy, None)
+    law = measured_law(law, scenario, graph, accelerator)
     held = largest_batch(graph, runtime=runtime, precision=precision, capacity_bytes=capacity)
     wanted = scenario.batch or 1
     if held < wanted:

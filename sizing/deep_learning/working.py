@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.measured import measured_steps
 from sizing.deep_learning.memory import batch_at_bytes, sample_bytes
 from sizing.deep_learning.runtimes import PROFILES, RUNS, WEIGHT_READ_SHARE, element_bytes
 from sizing.deep_learning.search import Choice
@@ -57,7 +58,10 @@ def working(scenario: DeepLearningScenario, graph: Graph, choice: Choice, best: 
     return (
         *model_steps(scenario, graph),
         *_memory_steps(scenario, choice),
-        *_latency_steps(scenario, graph, choice),
+        *(
+            measured_steps(scenario, graph, choice.law, choice.accelerator.id, choice.batch)
+            or _latency_steps(scenario, graph, choice)
+        ),
         *_count_steps(scenario, choice, best),
     )
 

@@ -150,7 +150,12 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         assert field(page, "notes").startswith("Two lines:\nthe second")
         changed.add("notes")
         assert_answers_its_link(page)
-    elsewhere = {"kind", "custom_config", "expert_parallel"}  # a model of one's own: test_llm_memory.py
+    elsewhere = {
+        "kind",
+        "custom_config",
+        "expert_parallel",
+        "measured_curve",
+    }  # uploads: test_own_model.py, test_measured_upload.py
     assert (
         changed | {"accelerators", "concurrency", "requests_per_s"}
         >= set(links.LINK_TYPES[name].model_fields) - elsewhere
