@@ -3,10 +3,11 @@
 import streamlit as st
 
 from sizing.deep_learning import batch_curve, memory_by_batch
-from sizing.plan import Deployment, Plan
+from sizing.plan import Deployment, Memory, Plan
 from sizing.units import format_bytes, format_ms
 from ui.charts import MemoryBar, memory_chart, trade_off_chart
-from ui.inputs import Inputs, hardware_and_price, title_and_notes
+from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.load import draw_load
 from ui.measured import draw_measured
 from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, figures
@@ -51,17 +52,34 @@ def controls(inputs: Inputs) -> None:
         "attention": f"{scenario.attention} attention",
         "slo_percentile": f"p{scenario.slo_percentile}",
         "utilization_cap": f"cap {scenario.utilization_cap:.0%}",
-        "cpu_ms_per_request": f"{scenario.cpu_ms_per_request:g} ms CPU a request",
+        "cpu_ms_per_request": "CPU work by kind of input"
+        if scenario.cpu_ms_per_request is None
+        else f"{scenario.cpu_ms_per_request:g} ms CPU a request",
     }
     with inputs.advanced("Attention, limits and CPU work", shown):
         inputs.choice("attention")
         inputs.choice("slo_percentile")
         inputs.number("utilization_cap", step=0.05)
-        inputs.number("cpu_ms_per_request", step=0.5)
+        inputs.number("cpu_ms_per_request", step=0.5, placeholder="by kind of input")
         inputs.number("think_time_s")
         inputs.number("spare_replicas")
-    hardware_and_price(inputs, category="gpu")
+    batching = {
+        "queue_delay_ms": f"delay {scenario.queue_delay_ms:g} ms",
+        "model_instances_per_gpu": f"{scenario.model_instances_per_gpu} instance(s)",
+        "gpu_share": words(scenario.gpu_share).lower(),
+    }
+    inputs.section("Batching and sharing of a GPU", batching, lambda: _sharing(inputs))
+    hardware_and_price(inputs, category="either")
     title_and_notes(inputs)
+
+
+def _sharing(inputs: Inputs) -> None:
+    inputs.number("queue_delay_ms", step=1.0)
+    inputs.number("model_instances_per_gpu")
+    inputs.choice("gpu_share")
+    inputs.number("reserved_gib", step=1.0)
+    inputs.number("reserved_share", step=0.05)
+    inputs.number("request_kib", step=10.0, placeholder="by kind of input")
 
 
 def first_chart(state: PageState, plan: Plan) -> None:
@@ -72,16 +90,17 @@ def first_chart(state: PageState, plan: Plan) -> None:
     at = list(curve.batch).index(curve.chosen_batch)
     bend = list(curve.batch).index(curve.knee_batch)
     limit = state.scenario.latency_target_ms
+    worker = "one GPU" if best.accelerator is not None else "one session"
     figure = trade_off_chart(
         Curve(
-            "one GPU, by batch size",
+            f"{worker}, by batch size",
             curve.requests_per_s.tolist(),
             curve.latency_ms.tolist(),
             low=curve.latency_low_ms.tolist(),
             high=curve.latency_high_ms.tolist(),
             labels=[str(b) for b in curve.batch.tolist()],
         ),
-        x_title="throughput of one GPU (samples/s)",
+        x_title=f"throughput of {worker} (samples/s)",
         y_title="time of a batch (ms)",
         limit=limit,
         limit_name=f"latency limit {format_ms(limit)}",
@@ -93,8 +112,8 @@ def first_chart(state: PageState, plan: Plan) -> None:
     chart(
         figure,
         key="trade-off",
-        title=f"Latency against throughput by batch size on one {best.accelerator_name} (numbers are batch sizes)",
-        alt="Time of a batch against samples per second of one GPU by batch size, with the limit, the chosen batch and the knee",
+        title=f"Latency against throughput by batch size on one {best.accelerator_name or best.instance_type} (numbers are batch sizes)",
+        alt="Time of a batch against samples per second of one worker by batch size, with the limit, the chosen batch and the knee",
     )
     st.caption(
         f"The knee, batch {curve.knee_batch:,}, has the most throughput for its latency: t0 = k × batch, half of the most "
@@ -104,10 +123,13 @@ def first_chart(state: PageState, plan: Plan) -> None:
 
 def more(state: PageState, plan: Plan) -> None:
     best = plan.recommended
-    if best is not None and best.accelerator is not None:
+    if best is not None:
         left, right = beside()
         with left:
-            _memory(state, best, best.accelerator)
+            if best.accelerator is not None:
+                _memory(state, best, best.accelerator)
+            elif best.memory_per_instance is not None:
+                _session_memory(best, best.memory_per_instance)
         with right:
             cost_of_candidates(plan)
     st.subheader("The model and its machine", anchor="model")
@@ -141,24 +163,39 @@ def _memory(state: PageState, best: Deployment, accelerator: str) -> None:
     )
 
 
-def _machine(best: Deployment) -> None:
-    extra = best.extra
-    vcpus = f" of {best.vcpus_per_instance * best.instances}" if best.vcpus_per_instance else ""
-    facts(
-        [
-            ("GPU memory needed at this batch", format_bytes(float(extra["gpu_memory_needed_bytes"] or 0))),
-            ("Sum of activations at this batch", format_bytes(float(extra["sum_activation_bytes"] or 0))),
-            ("Smallest GPU that holds it", f"{extra['smallest_gpu']} (for rent: {extra['smallest_rentable_gpu']})"),
-            ("Best batch under the limit", f"{best.batch:,}"),
-            ("Samples in flight on a GPU", f"{float(extra['batch_in_flight'] or 0):.3g}"),
-            ("GPUs in use", f"{best.replicas} of {best.accelerators}"),
-            ("vCPUs for pre- and post-processing", f"{float(extra['vcpus_needed'] or 0):.2g}{vcpus}"),
-            ("Time of a batch of b", f"{float(extra['t0_ms'] or 0):.3g} ms + {float(extra['k_ms'] or 0):.3g} ms × b"),
-        ]
+def _session_memory(best: Deployment, memory: Memory) -> None:
+    bar = MemoryBar(f"batch {best.batch:,}", dict(memory.parts), memory.capacity_bytes, chosen=True)
+    chart(
+        memory_chart([bar], per="session"),
+        key="memory",
+        title=f"Memory of one session on {best.instance_type}",
+        alt="Memory parts of one session in GiB, against the memory the machine has for it",
     )
 
 
+def _machine(best: Deployment) -> None:
+    extra = best.extra
+    vcpus = f" of {best.vcpus_per_instance * best.instances}" if best.vcpus_per_instance else ""
+    on_gpu = best.accelerator is not None
+    rows = [
+        ("GPU memory needed at this batch" if on_gpu else "Memory of a session at this batch",
+         format_bytes(float(extra["gpu_memory_needed_bytes"] or 0))),
+        ("Sum of activations at this batch", format_bytes(float(extra["sum_activation_bytes"] or 0))),
+        ("Best batch under the limit", f"{best.batch:,}"),
+        ("Samples in flight on a GPU" if on_gpu else "Samples in a batch on average", f"{float(extra['batch_in_flight'] or 0):.3g}"),
+        ("vCPUs for pre- and post-processing", f"{float(extra['vcpus_needed'] or 0):.2g}{vcpus}"),
+        ("Time of a batch of b", f"{float(extra['t0_ms'] or 0):.3g} ms + {float(extra['k_ms'] or 0):.3g} ms × b"),
+    ]  # fmt: skip
+    if on_gpu:
+        rows += [
+            ("Smallest GPU that holds it", f"{extra['smallest_gpu']} (for rent: {extra['smallest_rentable_gpu']})"),
+            ("GPUs in use", f"{best.replicas} of {(best.accelerators or 0) * int(extra['workers_per_device'] or 1)}"),
+        ]
+    facts(rows)
+
+
 def below(state: PageState, plan: Plan) -> None:
+    draw_load(state.scenario, plan)
     draw_triton(state, plan)
     draw_measured(state, plan)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from sizing.errors import InputError
+from sizing.scenario_words import CATALOG_ID, MEASURED_CURVE, VERSION, allowed_words
 
 SCHEMA_VERSION = 1
 
@@ -30,23 +31,12 @@ WeightFormat = Literal[
 KvFormat = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
 LlmRuntime = Literal["vllm", "sglang", "tensorrt_llm", "llama_cpp"]
 DeepLearningPrecision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
-DeepLearningRuntime = Literal["pytorch_eager", "onnxruntime", "tensorrt"]
+DeepLearningRuntime = Literal["pytorch_eager", "onnxruntime", "tensorrt", "onnxruntime_cpu"]
+Compute = Literal["gpu", "cpu", "either"]
+GpuShare = Literal["whole", "mig_1g", "mig_2g", "mig_3g", "time_slice_2", "time_slice_4"]
 Attention = Literal["fused", "math"]
 StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
 
-CATALOG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-VERSION = r"^\d{1,4}(\.\d{1,4}){0,3}$"
-_NUMBER = r"\d{1,7}(\.\d{1,6})?"
-MEASURED_CURVE = (
-    rf"^[A-Za-z0-9][A-Za-z0-9._-]*~[A-Za-z0-9][A-Za-z0-9._-]*~\d{{1,8}}~[a-z0-9_]+~[a-z0-9]+~(fused|math)"
-    rf"~{_NUMBER}={_NUMBER}(,{_NUMBER}={_NUMBER})*$"
-)
-PATTERN_WORDS = {
-    CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
-    VERSION: "a version such as 0.18, at most four numbers with dots",
-    MEASURED_CURVE: "accelerator~model~size~runtime~precision~attention~batch=ms,batch=ms",
-}
-"""What a text that follows a pattern is, for whoever typed another."""
 CatalogId = Annotated[str, Field(pattern=CATALOG_ID, max_length=100)]
 
 
@@ -234,11 +224,32 @@ class DeepLearningScenario(ScenarioBase):
         100.0, gt=0, le=1e7, description="Limit for the time from request to reply [ms]; empty means none."
     )
     slo_percentile: Percentile = Field(95, description="Percentile at which the limit must hold.")
-    cpu_ms_per_request: float = Field(
-        2.0,
+    queue_delay_ms: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="Longest wait of a request for others to fill its batch [ms]; 0 takes what is there.",
+    )
+    model_instances_per_gpu: int = Field(
+        1, ge=1, le=4, description="Instances of the model on one GPU (or share of one), each with its own batch."
+    )
+    gpu_share: GpuShare = Field(
+        "whole", description="What the model gets of a GPU: all of it, a MIG slice, or an equal time slice."
+    )
+    reserved_gib: float = Field(0.0, ge=0, le=1000, description="Memory of each GPU that other models hold [GiB].")
+    reserved_share: float = Field(
+        0.0, ge=0, le=0.95, description="Share of the time of each GPU that other models take."
+    )
+    compute: Compute = Field("either", description="Machines to choose from: with GPUs, without, or either.")
+    cpu_ms_per_request: float | None = Field(
+        None,
         ge=0,
         le=60_000,
-        description="CPU time of one request outside the model [ms]: decode, resize or tokenise, and post-process.",
+        description="CPU time of one request outside the model [ms]: decode, resize or tokenise, and post-process; "
+        "empty means by the kind of input.",
+    )
+    request_kib: float | None = Field(
+        None, gt=0, le=1e6, description="Size of one request on the network [KiB]; empty means by the kind of input."
     )
     measured_curve: str | None = Field(
         None,
@@ -309,40 +320,8 @@ def problems(error: ValidationError) -> list[InputError]:
         location = [str(part) for part in item["loc"] if part not in SCENARIO_TYPES]
         field = str(context.get("field") or (location[0] if location else "scenario"))
         value = context.get("value", item["input"]) if item["type"] == "field" else item["input"]
-        found.setdefault(field, InputError(field, value, _allowed(item["type"], context, item["msg"])))
+        found.setdefault(field, InputError(field, value, allowed_words(item["type"], context, item["msg"])))
     return list(found.values())
-
-
-def _allowed(kind: str, context: dict[str, Any], message: str) -> str:
-    """What a field accepts, from pydantic's error type and context."""
-    comparisons = {
-        "greater_than": ("gt", "a number above {}"),
-        "greater_than_equal": ("ge", "a number from {} up"),
-        "less_than_equal": ("le", "a number up to {}"),
-        "less_than": ("lt", "a number below {}"),
-        "string_too_long": ("max_length", "text of at most {} characters"),
-        "too_long": ("max_length", "at most {} entries"),
-        "literal_error": ("expected", "one of {}"),
-    }
-    if kind in comparisons:
-        key, text = comparisons[kind]
-        bound = context.get(key)
-        return text.format(int(bound) if isinstance(bound, float) and bound.is_integer() else bound)
-    return {
-        "field": str(context.get("allowed")),
-        "extra_forbidden": "only the fields that this kind of scenario has",
-        "int_parsing": "a whole number",
-        "int_type": "a whole number",
-        "int_from_float": "a whole number",
-        "float_parsing": "a number",
-        "float_type": "a number",
-        "finite_number": "a finite number",
-        "string_type": "text",
-        "string_pattern_mismatch": PATTERN_WORDS.get(str(context.get("pattern")), message),
-        "bool_parsing": "True or False",
-        "tuple_type": "a list",
-        "model_attributes_type": "a mapping of fields",
-    }.get(kind, message)
 
 
 def parse_scenario(data: object) -> AnyScenario:

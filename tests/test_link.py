@@ -63,6 +63,8 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
         strategies["turns_per_conversation"] = st.floats(1.0, 50.0)
     if "spare_replicas" in strategies:
         strategies["spare_replicas"] = st.integers(0, 9)
+    if "model_instances_per_gpu" in strategies:
+        strategies["model_instances_per_gpu"] = st.integers(1, 4)
     traffic = st.one_of(
         st.floats(1e-6, 1e6).map(lambda v: {"requests_per_s": v, "concurrency": None}),
         st.integers(1, 100_000).map(lambda v: {"requests_per_s": None, "concurrency": v}),

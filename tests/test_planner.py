@@ -68,8 +68,8 @@ def test_more_traffic_never_costs_less(kind: Callable[..., AnyScenario], rate: f
 def test_kept_and_dropped_are_all_that_was_searched(kind: Callable[..., AnyScenario]) -> None:
     for scenario in (kind(), kind(region="eu"), kind(price_basis="spot"), kind(providers=("aws",))):
         plan = planner.plan(scenario, CATALOG)
-        category = "cpu" if plan.kind == "statistical" else "gpu"
-        searched = {i.id for i in CATALOG.instances.values() if i.category == category}
+        categories = {"statistical": ("cpu",), "deep_learning": ("gpu", "cpu"), "llm": ("gpu",)}[plan.kind]
+        searched = {i.id for i in CATALOG.instances.values() if i.category in categories}
         kept = {d.instance for d in plan.ranked}
         dropped = {r.instance for r in plan.rejected}
         assert kept | dropped == searched

@@ -70,6 +70,13 @@ LABELS = {
     "attention": "Attention",
     "cpu_ms_per_request": "CPU time per request (ms)",
     "measured_curve": "Measured times of batches",
+    "request_kib": "Size of a request (KiB)",
+    "queue_delay_ms": "Queue delay to fill a batch (ms)",
+    "model_instances_per_gpu": "Model instances per GPU",
+    "gpu_share": "Share of a GPU",
+    "reserved_gib": "GPU memory of other models (GiB)",
+    "reserved_share": "GPU time of other models (share)",
+    "compute": "Machines",
     "features": "Features",
     "rows_per_request": "Rows per request",
     "outputs": "Classes or targets",
@@ -113,6 +120,16 @@ WORDS = {
     "pytorch_eager": "PyTorch eager",
     "onnxruntime": "ONNX Runtime",
     "tensorrt": "TensorRT",
+    "onnxruntime_cpu": "ONNX Runtime on CPU",
+    "gpu": "With GPUs only",
+    "cpu": "Without GPUs only",
+    "either": "With or without GPUs",
+    "whole": "Whole GPU",
+    "mig_1g": "MIG slice 1g",
+    "mig_2g": "MIG slice 2g",
+    "mig_3g": "MIG slice 3g",
+    "time_slice_2": "Half of the time",
+    "time_slice_4": "Quarter of the time",
     "native": "Native",
     "booster": "Booster call",
     "compiled": "Compiled",
@@ -265,13 +282,15 @@ class Inputs:
 
 
 def hardware_and_price(inputs: Inputs, *, category: str) -> None:
-    """The section every family shares: which machines of a category (cpu or gpu) may be used, where, at what price."""
+    """The section every family shares: which machines of a category (cpu, gpu or either) may be used, where, at what price."""
     scenario, catalog = inputs.scenario, inputs.state.catalog
     machines = {
-        i.id: f"{i.instance_type} ({words(i.provider)})" for i in catalog.instances.values() if i.category == category
+        i.id: f"{i.instance_type} ({words(i.provider)})"
+        for i in catalog.instances.values()
+        if category in (i.category, "either")
     }
     parts = {a.id: a.name for a in catalog.accelerators.values()}
-    with_parts = category == "gpu"
+    with_parts = category != "cpu"
     limit = scenario.max_usd_per_month
     shown = {
         "accelerators": ", ".join(scenario.accelerators) or ("any accelerator" if with_parts else ""),
@@ -283,6 +302,8 @@ def hardware_and_price(inputs: Inputs, *, category: str) -> None:
     }
 
     def draw() -> None:
+        if category == "either":
+            inputs.choice("compute")
         if with_parts:
             inputs.several("accelerators", parts, names=lambda i: parts.get(i, i))
         inputs.several("providers")

@@ -117,11 +117,11 @@ def remedies(plan: Plan) -> None:
 def ranking(plan: Plan) -> None:
     """The table at the centre: what meets the scenario by cost a month, then what was dropped and why."""
     st.subheader("Candidates", anchor="candidates")
-    tokens = plan.kind == "llm"
+    tokens, deep = plan.kind == "llm", plan.kind == "deep_learning"
     kept, dropped = len(plan.ranked), len(plan.rejected)
     st.caption(f"{plan.search.candidates} kinds of instance searched: {kept} meet the scenario, {dropped} dropped.")
     if plan.ranked:
-        rows = [_row(d, tokens=tokens) for d in plan.ranked]
+        rows = [_deep_row(d) if deep else _row(d, tokens=tokens) for d in plan.ranked]
         st.dataframe(
             pd.DataFrame(rows),
             hide_index=True,
@@ -131,6 +131,9 @@ def ranking(plan: Plan) -> None:
                 "USD/hour": st.column_config.NumberColumn(format="$%.4g"),
                 "USD/1M tokens": st.column_config.NumberColumn(format="$%.4g"),
                 "USD/1M requests": st.column_config.NumberColumn(format="$%.4g"),
+                "USD/1k inferences": st.column_config.NumberColumn(format="$%.4g"),
+                "Max invocations/min": st.column_config.NumberColumn(format="%.0f"),
+                "GPU use (%)": st.column_config.NumberColumn(format="%.0f"),
                 "Load (%)": st.column_config.NumberColumn(format="%.0f"),
             },
         )
@@ -171,6 +174,22 @@ def _row(d: Deployment, *, tokens: bool) -> dict[str, object]:
         ),
         "Load (%)": d.utilization * 100,
         "Price date": d.cost.price_date + ("*" if d.cost.price_marks else ""),
+    }
+
+
+def _deep_row(d: Deployment) -> dict[str, object]:
+    """A candidate in the words of load-test services: cost per inference, invocations a minute, model latency, GPU use."""
+    latency, model = d.verdicts[0], d.latency_ms["model"].p50
+    return {
+        "Instances": f"{d.instances} × {d.instance_type} ({d.provider})",
+        "Accelerators": f"{d.accelerators} × {d.accelerator}" if d.accelerator else f"{d.vcpus_per_instance} vCPU each",
+        "USD/month": d.cost.usd_per_month,
+        "USD/hour": d.cost.usd_per_hour,
+        "USD/1k inferences": d.cost.usd_per_1k_requests,
+        "Max invocations/min": d.throughput.requests_per_s.capacity * 60.0,
+        "Model latency (ms)": None if model is None else round(model, 3),
+        f"Latency p{latency.percentile} (ms)": round(latency.predicted_ms, 3),
+        "GPU use (%)": d.utilization * 100 if d.accelerator else None,
     }
 
 

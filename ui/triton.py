@@ -25,7 +25,13 @@ def draw_triton(state: PageState, plan: Plan) -> None:
 def _draw(state: PageState, best: Deployment) -> None:
     scenario: DeepLearningScenario = state.scenario
     facts = graph(state.catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
-    point = serving(scenario, facts, best)
+    point = serving(
+        scenario,
+        facts,
+        best,
+        queue_delay_ms=scenario.queue_delay_ms,
+        instances_per_gpu=scenario.model_instances_per_gpu,
+    )
     config, load, sweep = triton_config(point), load_test(point), batch_sweep(point)
     st.markdown(f"**The model at batch {point.max_batch:,} on one {plain(best.accelerator_name or 'machine')}**")
     st.code(config, language="protobuf", wrap_lines=True)

@@ -35,7 +35,7 @@ HIGH_LOAD = 0.9
 BATCH_REACH = 4.0
 """Standard deviations above the mean batch that the grid covers [1]; a larger limit on the batch is then never met."""
 
-POINTS = 24
+POINTS = 60
 """Arrival moments and arrival counts sampled for each state [1], on a golden-ratio lattice."""
 
 LATTICE_STRIDE = 7
@@ -95,16 +95,11 @@ def batch_queue(*, t0_ms: ArrayLike, k_ms: ArrayLike, max_batch: ArrayLike, rate
 
 def _solve(t0: Floats, k: Floats, limit: Floats, rate: Floats, states: int) -> Floats:
     """Rows p50, p95, p99, mean latency [ms] and mean batch; columns as the inputs, all of them stable."""
-    drift = np.minimum(rate * k, 0.999)
-    mean = np.minimum(np.maximum(rate * t0 / (1.0 - drift), rate * (t0 + k)), limit)
-    reach = np.minimum(limit, np.ceil(mean + BATCH_REACH * np.sqrt(mean / (1.0 - drift**2)) + 1.0))
-    levels = np.minimum(reach, GRID_LEVELS).astype(np.int64)
-    step = reach / levels
     state = np.arange(states)
+    stationary, step, levels = _chain(t0, k, limit, rate, states)
     served = np.minimum(state, levels[:, None])
     batch = np.where(state == 0, 1.0, served * step[:, None])
     service = t0[:, None] + k[:, None] * batch
-    stationary = _stationary(_arrivals((rate[:, None] * service)[:, : GRID_LEVELS + 1], step, states), levels, states)
     # A request meets a running batch in proportion to the batch's length; one in each idle spell starts a batch of its own.
     weight = stationary * rate[:, None] * service
     alone = stationary[:, 0]
@@ -125,12 +120,43 @@ def _solve(t0: Floats, k: Floats, limit: Floats, rate: Floats, states: int) -> F
     values = np.concatenate([(t0 + k)[:, None], latency.reshape(rows, -1)], axis=1)
     weights = np.concatenate([alone[:, None], np.repeat(weight / POINTS, POINTS, axis=1)], axis=1)
     weights /= weights.sum(axis=1, keepdims=True)
-    order = np.argsort(values, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
     sorted_values = np.take_along_axis(values, order, axis=1)
-    below = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
-    at = [np.minimum((below < share).sum(axis=1), values.shape[1] - 1) for share in PERCENTILES]
-    percentiles = [sorted_values[np.arange(rows), column] for column in at]
+    sorted_weights = np.take_along_axis(weights, order, axis=1)
+    # A point stands for its neighbourhood: its value is met in the middle of its weight, straight lines between.
+    middle = np.cumsum(sorted_weights, axis=1) - sorted_weights / 2.0
+    middle[:, 0] = sorted_weights[:, 0]  # those who wait for nothing are no neighbourhood: all have the least value
+    percentiles = []
+    for share in PERCENTILES:
+        after = np.clip((middle < share).sum(axis=1), 1, values.shape[1] - 1)
+        at = np.arange(rows)
+        low, high = middle[at, after - 1], middle[at, after]
+        part = np.clip((share - low) / np.maximum(high - low, 1e-15), 0.0, 1.0)
+        percentiles.append(sorted_values[at, after - 1] * (1.0 - part) + sorted_values[at, after] * part)
     return np.stack([*percentiles, (values * weights).sum(axis=1), (stationary * batch).sum(axis=1)])
+
+
+def _chain(t0: Floats, k: Floats, limit: Floats, rate: Floats, states: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Chance of each number waiting at the end of a batch, the grid's step [requests], and its steps to the largest batch."""
+    drift = np.minimum(rate * k, 0.999)
+    mean = np.minimum(np.maximum(rate * t0 / (1.0 - drift), rate * (t0 + k)), limit)
+    reach = np.minimum(limit, np.ceil(mean + BATCH_REACH * np.sqrt(mean / (1.0 - drift**2)) + 1.0))
+    levels = np.minimum(reach, GRID_LEVELS).astype(np.int64)
+    step = reach / levels
+    state = np.arange(states)
+    batch = np.where(state == 0, 1.0, np.minimum(state, levels[:, None]) * step[:, None])
+    service = t0[:, None] + k[:, None] * batch
+    arrivals = _arrivals((rate[:, None] * service)[:, : GRID_LEVELS + 1], step, states)
+    return _stationary(arrivals, levels, states), step, levels
+
+
+def waiting_after_batch(
+    *, t0_ms: Floats, k_ms: Floats, max_batch: Floats, rate_per_ms: Floats, shares: Floats
+) -> Floats:
+    """Number waiting when a batch ends [requests], at each of the `shares` of its distribution: (GPU, share). Loads below 1."""
+    found, step, _ = _chain(t0_ms, k_ms, max_batch, rate_per_ms, GRID_STATES_HIGH_LOAD)
+    state = (np.cumsum(found, axis=1)[:, None, :] < shares[None, :, None]).sum(axis=2)
+    return np.asarray(np.rint(state * step[:, None]))
 
 
 @lru_cache(maxsize=1)

@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sizing.catalog import Catalog
-from sizing.deep_learning.batching import batch_queue
+from sizing.deep_learning.batcher import batcher, capacity_per_ms
 from sizing.deep_learning.graph import graph
-from sizing.deep_learning.latency import BatchLaw, batch_law
+from sizing.deep_learning.host import host_work
+from sizing.deep_learning.latency import batch_law
 from sizing.deep_learning.measured import Compared, compared, measured_law, parse_curve, recalibrated
 from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes
+from sizing.deep_learning.processor import processor_law, session_on
 from sizing.deep_learning.runtimes import element_bytes
+from sizing.deep_learning.sharing import given
+from sizing.deep_learning.workers import Law
 from sizing.errors import InputError
 from sizing.plan import Deployment
 from sizing.scenario import DeepLearningScenario
@@ -91,7 +95,7 @@ def memory_by_batch(
     [10.03]
     """
     facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
-    capacity = catalog.accelerator(accelerator).capacity_bytes
+    capacity = given(catalog.accelerator(accelerator), scenario).capacity_bytes
     runtime, precision = scenario.runtime, scenario.precision
     rows = [gpu_memory(facts, runtime=runtime, precision=precision, batch=b, capacity_bytes=capacity) for b in batches]
     per_sample = sum(sample_bytes(facts, runtime=runtime, precision=precision, activations="sum"))
@@ -107,9 +111,14 @@ def memory_by_batch(
     )
 
 
-def _law(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> tuple[BatchLaw, int]:
+def _law(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> tuple[Law, int]:
     facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
-    part = catalog.accelerator(deployment.accelerator or "")
+    session = session_on(catalog.instance(deployment.instance)) if deployment.accelerator is None else None
+    if session is not None:
+        on_cpu = processor_law(facts, session, cpu_ms=host_work(scenario, facts).cpu_ms, precision=scenario.precision)
+        held = largest_batch(facts, runtime="onnxruntime_cpu", precision="fp32", capacity_bytes=session.capacity_bytes)
+        return on_cpu, held
+    part = given(catalog.accelerator(deployment.accelerator or ""), scenario)
     law = batch_law(facts, part, runtime=scenario.runtime, precision=scenario.precision)
     held = largest_batch(
         facts, runtime=scenario.runtime, precision=scenario.precision, capacity_bytes=part.capacity_bytes
@@ -141,7 +150,7 @@ def batch_curve(scenario: DeepLearningScenario, catalog: Catalog, deployment: De
     )
 
 
-def knee(law: BatchLaw, most: int) -> int:
+def knee(law: Law, most: int) -> int:
     """Batch at the knee of latency against throughput [samples], `most` at most: the greatest throughput / latency.
 
     b / (t0 + k b)^2 is greatest at b = t0 / k, where a batch takes 2 t0 and half of the saturated throughput 1/k is reached.
@@ -197,9 +206,18 @@ def load_curve(scenario: DeepLearningScenario, catalog: Catalog, deployment: Dep
     law, _ = _law(scenario, catalog, deployment)
     batch = deployment.batch or 1
     gpus = max(1, deployment.replicas - scenario.spare_replicas)
-    rate_per_ms = np.array(LOADS) * batch / law.latency_ms(batch)
-    queue = batch_queue(t0_ms=law.t0_ms, k_ms=law.k_ms, max_batch=batch, rate_per_ms=rate_per_ms)
-    cpu = scenario.cpu_ms_per_request
+    instances = scenario.model_instances_per_gpu if deployment.accelerator is not None else 1
+    full = capacity_per_ms(t0_ms=law.t0_ms, k_ms=law.k_ms, max_batch=batch, instances=instances)
+    rate_per_ms = np.array(LOADS) * float(full)
+    queue = batcher(
+        t0_ms=law.t0_ms,
+        k_ms=law.k_ms,
+        max_batch=batch,
+        rate_per_ms=rate_per_ms,
+        delay_ms=scenario.queue_delay_ms,
+        instances=instances,
+    )
+    cpu = float(deployment.extra["cpu_ms_per_request"] or 0.0)
     return LoadCurve(
         requests_per_s=rate_per_ms * gpus * MS_PER_S,
         p50_ms=queue.p50_ms + cpu,

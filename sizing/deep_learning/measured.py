@@ -165,8 +165,8 @@ def curve_of(
 
 def in_use(scenario: DeepLearningScenario, graph: Graph, accelerator_id: str) -> MeasuredCurve | None:
     """The scenario's measurements if they were made on this accelerator with this model, size, runtime and precision."""
-    if scenario.measured_curve is None:
-        return None
+    if scenario.measured_curve is None or scenario.gpu_share != "whole" or scenario.reserved_share > 0.0:
+        return None  # times were measured on a whole GPU
     curve = parse_curve(scenario.measured_curve)
     here = (scenario.model, graph.size, scenario.runtime, scenario.precision, scenario.attention, accelerator_id)
     there = (curve.model, curve.input_size, curve.runtime, curve.precision, curve.attention, curve.accelerator)

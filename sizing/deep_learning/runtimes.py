@@ -126,8 +126,22 @@ PROFILES: dict[DeepLearningRuntime, RuntimeProfile] = {
         checked="54 public runs it was set on (ResNet-50 and BERT-large): median error 4 %; refitted without either model: 71 % on "
         "the one left out; 13 runs of BERT-base not used: 21 %",
     ),
+    "onnxruntime_cpu": RuntimeProfile(
+        name="ONNX Runtime (CPU)",
+        vendors=(),
+        floor_bytes=Constant(300 * MB, 150 * MB, 600 * MB, "bytes", "process with ONNX Runtime and a server, recalled"),
+        workspace_share=Constant(0.13, 0.05, 0.30, "share of live activations", "taken as PyTorch's"),
+        arena=True,
+        launch_us=Constant(3.0, 1.0, 9.0, "us per traced operator", "recalled"),
+        base_ms=Constant(0.3, 0.1, 1.0, "ms per batch", "recalled"),
+        compute_share=_shares(0.62, 0.62, 0.62, "timm's CPU table, see sizing/deep_learning/processor.py"),
+        traffic_passes=Constant(4.5, 3.0, 7.0, "passes over activations at peak bandwidth", "timm's CPU table"),
+        fast=0.6,
+        slow=2.0,
+        checked="timm's table of an i9-10940X: median error 16 %, P90 41 % on models left out",
+    ),
 }
-"""Memory and speed of the three runtimes. Ranges are wider than the fit where the runs covered few models."""
+"""Memory and speed of the runtimes. Ranges are wider than the fit where the runs covered few models."""
 
 WEIGHT_READ_SHARE = Constant(0.8, 0.6, 0.92, "share of peak bandwidth", "streaming reads of large matrices")
 

@@ -1,32 +1,29 @@
 """The search: for each kind of GPU the largest useful batch and the fewest GPUs that meet load, limit and utilization cap.
 
-All kinds of GPU are solved side by side. A *choice* is one kind of GPU with its batch and count; instances follow from it and
-from the CPU time of the requests.
+All kinds of GPU are solved side by side, and so are the CPU instances, whose worker is one session on its cores. A *choice* is one
+kind of worker with its batch and count; instances follow from it, from the CPU time of the requests and from the network.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sizing.catalog_rows import Accelerator
-from sizing.deep_learning.batching import batch_queue, closed_batch_loop
+from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms
+from sizing.deep_learning.batching import closed_batch_loop
 from sizing.deep_learning.graph import Graph
-from sizing.deep_learning.latency import BatchLaw, batch_law
-from sizing.deep_learning.measured import measured_law
-from sizing.deep_learning.memory import gpu_memory, largest_batch
-from sizing.deep_learning.runtimes import Unsupported
+from sizing.deep_learning.host import host_work
+from sizing.deep_learning.processor import Session
+from sizing.deep_learning.workers import Law, Miss, Ready, Worker, ready_cpu, ready_gpu
 from sizing.plan import Memory
 from sizing.scenario import DeepLearningScenario
-from sizing.units import MS_PER_S, format_bytes, format_ms
+from sizing.units import MS_PER_S, format_ms
 
 Floats = NDArray[np.float64]
-
-KNEE_SHARE = 0.95
-"""Share of the saturated throughput beyond which a larger batch is not worth its memory [1]; b = t0 / k x 0.95 / 0.05."""
 
 LIGHT_LOAD = 0.02
 """Load of a GPU [1] at which a limit that still fails is called out of reach."""
@@ -42,21 +39,11 @@ MAX_CORRECTIONS = 4
 
 
 @dataclass(frozen=True)
-class Miss:
-    """Why a kind of GPU does not serve the scenario; `excess_share` says by how much it misses, None where it is a rule."""
-
-    constraint: str
-    because: str
-    remedy: str | None
-    excess_share: float | None
-
-
-@dataclass(frozen=True)
 class Choice:
-    """One kind of GPU with its batch, count and what the GPUs then do; latencies include the CPU part [ms]."""
+    """One kind of worker with its batch, count and what the workers then do; latencies include the CPU part [ms]."""
 
-    accelerator: Accelerator
-    law: BatchLaw
+    worker: Worker
+    law: Law
     memory: Memory
     batch: int
     best_batch: int
@@ -65,91 +52,57 @@ class Choice:
     percentiles_ms: tuple[float, float, float]
     utilization: float
     demanded_per_s: float
-    capacity_per_s: float  # of one GPU, within cap and limit
+    capacity_per_s: float  # of one worker, within cap and limit
     binding: str
-
-
-@dataclass(frozen=True)
-class _Ready:
-    accelerator: Accelerator
-    law: BatchLaw
-    memory: Memory
-    batch: int
-    best_batch: int
+    cpu_ms: float
 
 
 @dataclass(frozen=True)
 class Found:
-    """Choices and misses by accelerator id, and how many configurations were evaluated."""
+    """Choices and misses by id of accelerator or CPU instance, and how many configurations were evaluated."""
 
     choices: dict[str, Choice]
     misses: dict[str, Miss]
     evaluated: int
 
 
-def search(scenario: DeepLearningScenario, graph: Graph, accelerators: list[Accelerator]) -> Found:
-    """The choice or the miss of each accelerator, by id."""
-    ready: list[_Ready] = []
+def search(
+    scenario: DeepLearningScenario, graph: Graph, accelerators: Sequence[Accelerator], sessions: Sequence[Session] = ()
+) -> Found:
+    """The choice or the miss of each accelerator and of each CPU instance, by id."""
+    choices: dict[str, Choice] = {}
     misses: dict[str, Miss] = {}
-    for accelerator in accelerators:
-        found = _prepare(scenario, graph, accelerator)
-        if isinstance(found, Miss):
-            misses[accelerator.id] = found
-        else:
-            ready.append(found)
-    if not ready:
-        return Found({}, misses, len(accelerators))
+    evaluated = len(accelerators) + len(sessions)
+    # On cores a batch gains little, so nobody waits for it to fill.
+    alone = scenario.model_copy(update={"model_instances_per_gpu": 1, "queue_delay_ms": 0.0})
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for session in sessions:
+        alike.setdefault(session.figures, []).append(session.instance.id)
+    sessions = [next(s for s in sessions if s.instance.id == ids[0]) for ids in alike.values()]
+    on_gpu = [ready_gpu(scenario, graph, accelerator) for accelerator in accelerators]
+    on_cpu = [ready_cpu(alone, graph, session) for session in sessions]
+    named = [*((a.id, r) for a, r in zip(accelerators, on_gpu, strict=True))]
+    named += [(s.instance.id, r) for s, r in zip(sessions, on_cpu, strict=True)]
+    misses.update({id_: found for id_, found in named if isinstance(found, Miss)})
     solve = _open_loop if scenario.requests_per_s is not None else _closed_loop
-    choices, late, evaluated = solve(scenario, ready)
-    return Found(choices, {**misses, **late}, len(misses) + evaluated)
+    cpu_ms = host_work(scenario, graph).cpu_ms
+    for asked, group in ((scenario, on_gpu), (alone, on_cpu)):
+        ready = [found for found in group if isinstance(found, Ready)]
+        if ready:
+            fitting, late, tried = solve(asked, ready, cpu_ms)
+            choices.update(fitting)
+            misses.update(late)
+            evaluated += tried
+    for first, *others in alike.values():
+        for other in others:
+            if first in choices:
+                choices[other] = choices[first]
+            else:
+                misses[other] = misses[first]
+    return Found(choices, misses, evaluated)
 
 
-def useful_batch(scenario: DeepLearningScenario, law: BatchLaw, held: int) -> int:
-    """Largest useful batch [samples]: held by memory, up to the knee, and (1 + percentile) s(b) + CPU within the limit.
-
-    A request that arrives at random waits up to the whole running batch before its own, so the limit has to hold for both.
-    """
-    knee = max(1, ceil(law.t0_ms / law.k_ms * KNEE_SHARE / (1.0 - KNEE_SHARE)))
-    batch = min(held, knee)
-    if scenario.latency_target_ms is not None:
-        left = (scenario.latency_target_ms - scenario.cpu_ms_per_request) / (1.0 + scenario.slo_percentile / 100.0)
-        batch = min(batch, law.largest_batch(left))
-    return max(1, batch)
-
-
-def _prepare(scenario: DeepLearningScenario, graph: Graph, accelerator: Accelerator) -> _Ready | Miss:
-    """Law, batch and memory on one accelerator, or why it cannot run the model."""
-    runtime, precision, capacity = scenario.runtime, scenario.precision, accelerator.capacity_bytes
-    try:
-        law = batch_law(graph, accelerator, runtime=runtime, precision=precision)
-    except Unsupported as error:
-        return Miss(error.constraint, error.because, error.remedy, None)
-    law = measured_law(law, scenario, graph, accelerator)
-    held = largest_batch(graph, runtime=runtime, precision=precision, capacity_bytes=capacity)
-    wanted = scenario.batch or 1
-    if held < wanted:
-        need = gpu_memory(graph, runtime=runtime, precision=precision, batch=wanted, capacity_bytes=capacity).used_bytes
-        return Miss(
-            "memory",
-            f"batch {wanted} needs {format_bytes(need)} and {accelerator.name} has {format_bytes(capacity)}",
-            f"batch of at most {held}" if held else f"a GPU of {format_bytes(need)} or more",
-            need / capacity - 1.0,
-        )
-    limit, least = scenario.latency_target_ms, law.latency_ms(1) + scenario.cpu_ms_per_request
-    if limit is not None and least > limit:
-        return Miss(
-            "latency",
-            f"one sample alone takes {format_ms(least)} with its CPU part, over the limit of {format_ms(limit)}",
-            f"raise the latency limit to {format_ms(least * 1.01)}",
-            least / limit - 1.0,
-        )
-    best = useful_batch(scenario, law, held)
-    batch = scenario.batch or best
-    memory = gpu_memory(graph, runtime=runtime, precision=precision, batch=batch, capacity_bytes=capacity)
-    return _Ready(accelerator, law, memory, batch, best)
-
-
-def _columns(ready: list[_Ready]) -> tuple[Floats, Floats, Floats]:
+def _columns(ready: list[Ready]) -> tuple[Floats, Floats, Floats]:
     return (
         np.array([r.law.t0_ms for r in ready]),
         np.array([r.law.k_ms for r in ready]),
@@ -167,22 +120,38 @@ def _too_slow(scenario: DeepLearningScenario, reached_ms: float, words: str) -> 
     )
 
 
+def _plural(worker: Worker) -> str:
+    return "sessions" if worker.session is not None else "GPUs"
+
+
+def _least(worker: Worker) -> str:
+    return "one machine is the least" if worker.session is not None else "one GPU is the least"
+
+
 Solved = tuple[dict[str, Choice], dict[str, Miss], int]
 
 
-def _open_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
+def _open_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -> Solved:
     """Fewest GPUs for a Poisson rate: the rate over the largest load of one GPU that keeps cap and limit."""
     rate = scenario.requests_per_s or 0.0
     t0, k, batch = _columns(ready)
-    full_per_ms = batch / (t0 + k * batch)
-    cap, cpu = scenario.utilization_cap, scenario.cpu_ms_per_request
+    delay, instances = scenario.queue_delay_ms, scenario.model_instances_per_gpu
+    full_per_ms = capacity_per_ms(t0_ms=t0, k_ms=k, max_batch=batch, instances=instances)
+    cap = scenario.utilization_cap
     limit = np.inf if scenario.latency_target_ms is None else scenario.latency_target_ms
     evaluated = 0
 
     def reached(rows: NDArray[np.intp], load: Floats) -> Floats:
         nonlocal evaluated
         evaluated += len(rows)
-        queue = batch_queue(t0_ms=t0[rows], k_ms=k[rows], max_batch=batch[rows], rate_per_ms=load * full_per_ms[rows])
+        queue = batcher(
+            t0_ms=t0[rows],
+            k_ms=k[rows],
+            max_batch=batch[rows],
+            rate_per_ms=load * full_per_ms[rows],
+            delay_ms=delay,
+            instances=instances,
+        )
         return queue.percentile_ms(scenario.slo_percentile) + cpu
 
     everyone = np.arange(len(ready))
@@ -198,7 +167,7 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
         for row, measured in zip(over, times, strict=True):
             allowed[row] = _load_within(np.append(tried, cap), np.append(measured, at_cap[row]), float(limit))
     misses = {
-        ready[row].accelerator.id: _too_slow(scenario, float(lightest[row]), f"even at {LIGHT_LOAD:.0%} load")
+        ready[row].worker.id: _too_slow(scenario, float(lightest[row]), f"even at {LIGHT_LOAD:.0%} load")
         for row in over
         if allowed[row] <= 0.0
     }
@@ -209,7 +178,14 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
     count = np.maximum(1.0, np.ceil(rate_per_ms / (allowed * full_per_ms)[rows] - 1e-9))
     for _ in range(MAX_CORRECTIONS + 1):
         each_per_ms = rate_per_ms / count
-        queue = batch_queue(t0_ms=t0[rows], k_ms=k[rows], max_batch=batch[rows], rate_per_ms=each_per_ms)
+        queue = batcher(
+            t0_ms=t0[rows],
+            k_ms=k[rows],
+            max_batch=batch[rows],
+            rate_per_ms=each_per_ms,
+            delay_ms=delay,
+            instances=instances,
+        )
         evaluated += len(rows)
         short = queue.percentile_ms(scenario.slo_percentile) + cpu > limit
         if not short.any():
@@ -220,12 +196,12 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
         item = ready[row]
         if short[column]:
             worst = float(queue.percentile_ms(scenario.slo_percentile)[column]) + cpu
-            misses[item.accelerator.id] = _too_slow(scenario, worst, f"on {count[column]:,.0f} GPUs")
+            misses[item.worker.id] = _too_slow(scenario, worst, f"on {count[column]:,.0f} {_plural(item.worker)}")
             continue
         gpus = int(count[column])
         used = float(each_per_ms[column] / full_per_ms[row])
-        choices[item.accelerator.id] = Choice(
-            accelerator=item.accelerator,
+        choices[item.worker.id] = Choice(
+            worker=item.worker,
             law=item.law,
             memory=item.memory,
             batch=item.batch,
@@ -240,7 +216,8 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
             utilization=used,
             demanded_per_s=rate,
             capacity_per_s=max(float(allowed[row] * full_per_ms[row]) * MS_PER_S, rate / gpus),
-            binding="one GPU is the least" if gpus == 1 else "utilization cap" if allowed[row] >= cap else "latency",
+            binding=_least(item.worker) if gpus == 1 else "utilization cap" if allowed[row] >= cap else "latency",
+            cpu_ms=cpu,
         )
     return choices, misses, evaluated
 
@@ -257,25 +234,39 @@ def _load_within(loads: Floats, times_ms: Floats, limit_ms: float) -> float:
     return float(loads[last] + part * (loads[last + 1] - loads[last]))
 
 
-def _closed_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
-    """Fewest GPUs for a fixed number of clients, by counts tried side by side. The utilization cap does not apply: clients wait."""
+def _closed_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -> Solved:
+    """Fewest GPUs for a fixed number of clients, by counts tried side by side. The utilization cap does not apply: clients wait.
+
+    The whole delay is added where clients are too few to fill a batch; instances are taken as one server of their joint capacity.
+    """
     clients = scenario.concurrency or 1
     t0, k, batch = _columns(ready)
-    cpu, away = scenario.cpu_ms_per_request, scenario.cpu_ms_per_request + scenario.think_time_s * MS_PER_S
+    away = cpu + scenario.think_time_s * MS_PER_S
+    instances, delay = scenario.model_instances_per_gpu, scenario.queue_delay_ms
+    full_per_ms = capacity_per_ms(t0_ms=t0, k_ms=k, max_batch=batch, instances=instances)
+    # With several instances a batch takes as long as before, and the GPU is free for the next one sooner.
+    behind = np.where(instances > 1, OVERLAP_SHARE * t0, 0.0)
+    t0 = np.maximum(batch / full_per_ms - k * batch, 1e-9)
+
+    def filling(each: Floats, rows: NDArray[np.intp]) -> Floats:
+        return np.where(each < batch[rows], delay, 0.0)
+
     limit = np.inf if scenario.latency_target_ms is None else scenario.latency_target_ms
     evaluated = 0
 
     def reached(counts: Floats) -> Floats:
         nonlocal evaluated
         evaluated += counts.size
+        rows = np.repeat(np.arange(len(ready)), counts.shape[1])
+        wait = filling(clients / counts.reshape(-1), rows)
         loop = closed_batch_loop(
             t0_ms=np.repeat(t0, counts.shape[1]),
             k_ms=np.repeat(k, counts.shape[1]),
             max_batch=np.repeat(batch, counts.shape[1]),
             clients=clients / counts.reshape(-1),
-            away_ms=away,
+            away_ms=away + wait + behind[rows],
         )
-        return loop.percentile_ms(scenario.slo_percentile).reshape(counts.shape) + cpu
+        return (loop.percentile_ms(scenario.slo_percentile) + wait + behind[rows]).reshape(counts.shape) + cpu
 
     low, high = np.zeros(len(ready)), np.full(len(ready), float(clients))
     for _ in range(2 if np.isfinite(limit) else 0):
@@ -286,23 +277,24 @@ def _closed_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
         low = np.where(first > 0, tried[rows, np.maximum(first - 1, 0)], low)
         high = tried[rows, first]
     count = high if np.isfinite(limit) else np.ones(len(ready))
-    loop = closed_batch_loop(t0_ms=t0, k_ms=k, max_batch=batch, clients=clients / count, away_ms=away)
+    wait = filling(clients / count, np.arange(len(ready))) + behind
+    loop = closed_batch_loop(t0_ms=t0, k_ms=k, max_batch=batch, clients=clients / count, away_ms=away + wait)
     evaluated += len(ready)
     choices: dict[str, Choice] = {}
     misses: dict[str, Miss] = {}
     for row, item in enumerate(ready):
-        worst = float(loop.percentile_ms(scenario.slo_percentile)[row]) + cpu
+        worst = float(loop.percentile_ms(scenario.slo_percentile)[row] + wait[row]) + cpu
         if worst > limit:
-            misses[item.accelerator.id] = _too_slow(
-                scenario, worst, f"even with {count[row]:,.0f} GPUs, one for each client"
+            misses[item.worker.id] = _too_slow(
+                scenario, worst, f"even with {count[row]:,.0f} {_plural(item.worker)}, one for each client"
             )
             continue
         gpus = int(count[row])
         served = float(loop.throughput_per_ms[row]) * MS_PER_S
-        busy = served / MS_PER_S * item.law.latency_ms(float(loop.batch[row])) / float(loop.batch[row])
-        full = item.batch / item.law.latency_ms(item.batch) * MS_PER_S
-        choices[item.accelerator.id] = Choice(
-            accelerator=item.accelerator,
+        busy = served / MS_PER_S * (float(t0[row]) + item.law.k_ms * float(loop.batch[row])) / float(loop.batch[row])
+        full = float(full_per_ms[row]) * MS_PER_S
+        choices[item.worker.id] = Choice(
+            worker=item.worker,
             law=item.law,
             memory=item.memory,
             batch=item.batch,
@@ -310,13 +302,14 @@ def _closed_loop(scenario: DeepLearningScenario, ready: list[_Ready]) -> Solved:
             batch_in_flight=float(loop.batch[row]),
             gpus=gpus,
             percentiles_ms=(
-                float(loop.p50_ms[row]) + cpu,
-                float(loop.p95_ms[row]) + cpu,
-                float(loop.p99_ms[row]) + cpu,
+                float(loop.p50_ms[row] + wait[row]) + cpu,
+                float(loop.p95_ms[row] + wait[row]) + cpu,
+                float(loop.p99_ms[row] + wait[row]) + cpu,
             ),
             utilization=min(1.0, busy),
             demanded_per_s=served * gpus,
             capacity_per_s=max(full * scenario.utilization_cap, served),
-            binding="one GPU is the least" if gpus == 1 else "latency",
+            binding=_least(item.worker) if gpus == 1 else "latency",
+            cpu_ms=cpu,
         )
     return choices, misses, evaluated

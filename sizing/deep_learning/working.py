@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sizing.deep_learning import processor
 from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.latency import BatchLaw
 from sizing.deep_learning.measured import measured_steps
 from sizing.deep_learning.memory import batch_at_bytes, sample_bytes
 from sizing.deep_learning.runtimes import PROFILES, RUNS, WEIGHT_READ_SHARE, element_bytes
@@ -59,7 +61,11 @@ def working(scenario: DeepLearningScenario, graph: Graph, choice: Choice, best: 
         *model_steps(scenario, graph),
         *_memory_steps(scenario, choice),
         *(
-            measured_steps(scenario, graph, choice.law, choice.accelerator.id, choice.batch)
+            (
+                measured_steps(scenario, graph, choice.law, choice.worker.id, choice.batch)
+                if isinstance(choice.law, BatchLaw)
+                else ()
+            )
             or _latency_steps(scenario, graph, choice)
         ),
         *_count_steps(scenario, choice, best),
@@ -80,7 +86,7 @@ def _memory_steps(scenario: DeepLearningScenario, choice: Choice) -> tuple[Step,
             trust="derived",
         ),
         Step(
-            quantity="Memory of one GPU",
+            quantity="Memory of one GPU" if choice.worker.accelerator is not None else "Memory of one session",
             formula=" + ".join(parts),
             with_numbers=f"at batch {choice.batch}: " + " + ".join(f"{size:,}" for size in parts.values()),
             value=choice.memory.used_bytes,
@@ -92,7 +98,10 @@ def _memory_steps(scenario: DeepLearningScenario, choice: Choice) -> tuple[Step,
 
 
 def _latency_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice) -> tuple[Step, ...]:
-    profile, law, part = PROFILES[scenario.runtime], choice.law, choice.accelerator
+    part = choice.worker.accelerator
+    if part is None or not isinstance(choice.law, BatchLaw):
+        return _processor_steps(graph, choice)
+    profile, law = PROFILES[scenario.runtime], choice.law
     share = profile.compute_share[law.format.compute]
     element = law.format.activation_bytes
     return (
@@ -129,6 +138,36 @@ def _latency_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice)
     )
 
 
+def _processor_steps(graph: Graph, choice: Choice) -> tuple[Step, ...]:
+    """Time of a batch on the cores of a CPU machine."""
+    session, law = choice.worker.session, choice.law
+    if session is None:
+        return ()
+    core = session.core
+    return (
+        Step(
+            quantity="k of a sample",
+            formula="2 x multiply-adds / (cores x clock x FLOPs a cycle x share) + 2 x sum of activations x passes / bandwidth + CPU part / vCPUs",
+            with_numbers=f"2 x {graph.macs:,.0f} / ({session.cores:.3g} x {core.ghz:g} GHz x {core.flops_per_cycle} x "
+            f"{processor.COMPUTE_SHARE:g}) + 2 x {graph.sum_activation_bytes_fp32:,} x {processor.TRAFFIC_PASSES:g} / "
+            f"({session.cores:.3g} x {core.gb_per_s:g} GB/s) + {choice.cpu_ms:.3g} ms / {session.vcpus:.3g}",
+            value=law.k_ms,
+            unit="ms",
+            source=f"{processor.CHECKED}; {processor.CORE_SOURCE}",
+            trust="derived",
+        ),
+        Step(
+            quantity="Time of a full batch",
+            formula="t0 + k x batch",
+            with_numbers=f"{law.t0_ms:.4g} + {law.k_ms:.4g} x {choice.batch}",
+            value=law.latency_ms(choice.batch),
+            unit="ms",
+            source=processor.CHECKED,
+            trust="derived",
+        ),
+    )
+
+
 def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deployment) -> tuple[Step, ...]:
     full_per_s = choice.batch / choice.law.latency_ms(choice.batch) * 1000.0
     allowed = choice.capacity_per_s
@@ -154,34 +193,34 @@ def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deploymen
             quantity=f"Latency p{percentile}",
             formula="rest of the running batch + full batches before + own batch + CPU part",
             with_numbers=f"at a load of {choice.utilization:.0%}, batches of {choice.batch_in_flight:.3g} on average, "
-            f"CPU {scenario.cpu_ms_per_request:g} ms",
+            f"CPU {choice.cpu_ms:.3g} ms",
             value=choice.percentiles_ms[{50: 0, 95: 1, 99: 2}[percentile]],
             unit="ms",
             source="batch-service queue, sizing/deep_learning/batching.py",
             trust="derived",
         ),
         Step(
-            quantity="GPUs",
+            quantity="GPUs" if choice.worker.accelerator is not None else "Sessions",
             formula="fewest within utilization cap and limit, + spares",
             with_numbers=f"{counted}; binding: {choice.binding}",
             value=best.replicas,
-            unit="GPUs",
+            unit="GPUs" if choice.worker.accelerator is not None else "sessions",
             source="sizing/deep_learning/search.py",
             trust="derived",
         ),
         Step(
             quantity="vCPUs",
             formula="rate x CPU time / utilization cap",
-            with_numbers=f"{choice.demanded_per_s:,.4g} x {scenario.cpu_ms_per_request:g} ms / {scenario.utilization_cap:g}",
+            with_numbers=f"{choice.demanded_per_s:,.4g} x {choice.cpu_ms:.3g} ms / {scenario.utilization_cap:g}",
             value=float(need or 0.0),
             unit="vCPUs",
-            source="the scenario",
+            source=str(best.extra["host_source"]),
             trust="derived",
         ),
         Step(
             quantity="Instances",
             formula="greater of GPUs / GPUs each and vCPUs / vCPUs each, rounded up",
-            with_numbers=f"{best.replicas} / {best.accelerators_per_instance}; {float(need or 0.0):.3g} / {best.vcpus_per_instance or 'unknown'}",
+            with_numbers=f"{best.replicas} / {(best.accelerators_per_instance or 1) * int(best.extra['workers_per_device'] or 1)}; {float(need or 0.0):.3g} / {best.vcpus_per_instance or 'unknown'}",
             value=best.instances,
             unit="instances",
             source=best.cost.price_source,

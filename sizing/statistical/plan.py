@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from sizing import fleet
+from sizing import cpu, fleet
 from sizing.catalog import Catalog
 from sizing.catalog_rows import Price
 from sizing.cost import cost_of
@@ -16,7 +16,7 @@ from sizing.fleet import Offer
 from sizing.plan import Deployment, LatencyMs, Memory, Plan, Rate, Rejection, Search, Throughput, Verdict, rank, verdict
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import cpu, queues
+from sizing.statistical import queues
 from sizing.statistical.memory import instance_memory, worker_bytes, workers_that_fit
 from sizing.statistical.queues import Group, Sized, Traffic
 from sizing.statistical.service_time import ServiceTime, service_cv, service_time

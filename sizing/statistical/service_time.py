@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, log, log1p, sqrt
 
+from sizing.cpu import CpuSpeed
 from sizing.scenario import StatisticalScenario
-from sizing.statistical.cpu import CpuSpeed
 from sizing.statistical.structure import Structure
 from sizing.statistical_rows import RuntimeCost
 

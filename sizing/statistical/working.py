@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sizing import cpu
 from sizing.plan import Deployment, Rejection, Step, nearest_miss
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import cpu
 from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
 from sizing.statistical.service_time import CACHE_BYTES
 from sizing.statistical.structure import Structure

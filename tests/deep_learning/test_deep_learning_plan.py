@@ -19,6 +19,7 @@ from sizing.units import GIB
 CATALOG = load()
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 GPU_INSTANCES = sum(i.category == "gpu" for i in CATALOG.instances.values())
+CPU_INSTANCES = len(CATALOG.instances) - GPU_INSTANCES
 NAMES = ["resnet-50", "bert-base-embeddings", "whisper-large-v3"]
 
 
@@ -33,8 +34,9 @@ def best(**fields: object) -> Deployment:
 
 
 def check_contract(found: Plan, scenario: DeepLearningScenario) -> None:
-    assert found.search.candidates == len(found.ranked) + len(found.rejected) == GPU_INSTANCES
-    assert len({d.instance for d in found.ranked} | {r.instance for r in found.rejected}) == GPU_INSTANCES
+    searched = {"gpu": GPU_INSTANCES, "cpu": CPU_INSTANCES, "either": GPU_INSTANCES + CPU_INSTANCES}[scenario.compute]
+    assert found.search.candidates == len(found.ranked) + len(found.rejected) == searched
+    assert len({d.instance for d in found.ranked} | {r.instance for r in found.rejected}) == searched
     assert found.search.configurations > 0
     assert (found.search.seconds, found.remedies) == (0.0, ())
     assert found.working
@@ -44,11 +46,14 @@ def check_contract(found: Plan, scenario: DeepLearningScenario) -> None:
     for rejected in found.rejected:
         assert rejected.because
     for deployment in found.ranked:
-        memory = deployment.memory_per_accelerator
+        on_gpu = deployment.accelerator is not None
+        memory = deployment.memory_per_accelerator if on_gpu else deployment.memory_per_instance
         assert memory is not None
         assert sum(memory.parts.values()) == memory.used_bytes <= memory.capacity_bytes
-        assert deployment.accelerators_per_instance is not None
-        assert deployment.instances * deployment.accelerators_per_instance >= deployment.replicas
+        devices = deployment.accelerators_per_instance if on_gpu else 1
+        assert devices is not None
+        per_device = int(deployment.extra["workers_per_device"] or 0)
+        assert deployment.instances * devices * per_device >= deployment.replicas
         rate = deployment.throughput.requests_per_s
         assert rate.capacity >= rate.demanded > 0
         for latency in deployment.latency_ms.values():
@@ -107,7 +112,13 @@ SCENARIOS = st.builds(
     batch=st.none() | st.integers(1, 512),
     latency_target_ms=st.none() | st.floats(1.0, 1e4),
     slo_percentile=st.sampled_from([50, 95, 99]),
-    cpu_ms_per_request=st.floats(0.0, 100.0),
+    cpu_ms_per_request=st.none() | st.floats(0.0, 100.0),
+    compute=st.sampled_from(["gpu", "cpu", "either"]),
+    queue_delay_ms=st.sampled_from([0.0, 0.0, 3.0]),
+    model_instances_per_gpu=st.sampled_from([1, 1, 2]),
+    gpu_share=st.sampled_from(["whole", "whole", "mig_1g", "time_slice_2"]),
+    reserved_share=st.sampled_from([0.0, 0.3]),
+    request_kib=st.none() | st.floats(1.0, 1e4),
     utilization_cap=st.floats(0.1, 0.9),
     spare_replicas=st.integers(0, 3),
     max_usd_per_month=st.none() | st.floats(100.0, 1e6),
@@ -136,7 +147,9 @@ def test_contract_holds_for_any_closed_loop(clients: int, think: float, limit: f
         assert latency is not None
         # Nobody can ask faster than once in think time + CPU + a sample alone.
         alone = (
-            scenario.cpu_ms_per_request + float(deployment.extra["t0_ms"] or 0) + float(deployment.extra["k_ms"] or 0)
+            float(deployment.extra["cpu_ms_per_request"] or 0)
+            + float(deployment.extra["t0_ms"] or 0)
+            + float(deployment.extra["k_ms"] or 0)
         )
         assert deployment.throughput.requests_per_s.demanded <= clients / (think + alone / 1000.0) * (1 + 1e-6)
 
@@ -195,7 +208,7 @@ def test_a_limit_out_of_reach_names_latency_and_its_remedy_works() -> None:
 
 
 def test_budget_names_the_cheapest_as_nearest() -> None:
-    found = found_for(max_usd_per_month=10.0)
+    found = found_for(max_usd_per_month=10.0, compute="gpu")
     assert found.binding_constraint == "budget"
     cheapest = found_for().recommended
     assert cheapest is not None

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sizing import catalog
-from sizing.scenario import StatisticalScenario
-from sizing.statistical.cpu import (
+from sizing.cpu import (
     CPU_SPEEDS,
     SMT_SLOWDOWN,
     UNKNOWN_CPU,
@@ -15,6 +14,7 @@ from sizing.statistical.cpu import (
     physical_cores,
     sharing_factor,
 )
+from sizing.scenario import StatisticalScenario
 from sizing.statistical.service_time import model_time_us, service_time
 from sizing.statistical.structure import runtime_cost, structure
 

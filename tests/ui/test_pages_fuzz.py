@@ -24,7 +24,7 @@ KEPT = "The marked input cannot be used"
 
 SECTIONS = (
     "Your own model", "Engine and limits", "Parallelism and what is served beside it",
-    "Workload: shared prompts, turns, spread", "Hardware and price",
+    "Workload: shared prompts, turns, spread", "Hardware and price", "Batching and sharing of a GPU",
     "Title and notes",
 )  # fmt: skip
 """Titles of the sections whose controls are drawn once they are open."""

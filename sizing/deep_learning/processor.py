@@ -1,0 +1,174 @@
+"""Time of a batch on the cores of a CPU instance, by ONNX Runtime in fp32: t0 + k b from multiply-adds, traffic and cores.
+
+k  = 2 x multiply-adds / (cores x clock x FLOPs a cycle x share) + 2 x sum of activations x passes / bandwidth + CPU part / vCPUs
+t0 = base + operators x dispatch + weights / bandwidth
+
+The two efficiencies are fitted to timm's CPU table (18 models of the catalog, fp32, i9-10940X with 14 cores): each model left out in
+turn, the median error is 16 % and the P90 41 %. No cloud CPU and no ONNX Runtime was compared, so the interval is wider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from sizing import cpu
+from sizing.catalog_rows import Instance
+from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.runtimes import Format
+from sizing.units import GB, MS_PER_S
+
+COMPUTE_SHARE = 0.62
+"""Share of the peak of all cores [1]; 80 % range 0.4 to 0.8. Source: the fit of the module, 2026-11-25."""
+TRAFFIC_PASSES = 4.5
+"""Passes over written and read activations at peak bandwidth [1]; 80 % range 3 to 7. Source: the same fit."""
+BASE_MS = 0.3
+DISPATCH_MS = 0.003
+"""Fixed time of a batch, and of each traced operator [ms]. Recalled, range a third to three times, 2026-11."""
+FAST, SLOW = 0.6, 2.0
+"""80 % interval as factors of time [1]: held-out 0.8 to 1.5 on the fitted CPU, widened for other CPUs and another runtime."""
+SESSION_CORES = 16
+"""Physical cores of one session [count]; a larger machine runs several, as threads across more cores gain little.
+Recalled, 8 to 24, 2026-11."""
+CHECKED = "timm's table of an i9-10940X: median error 16 %, P90 41 % on models left out"
+CORE_SOURCE = "clock under load, vector width and memory channels by core; recalled 2026-11"
+
+
+@dataclass(frozen=True)
+class Core:
+    """One physical core: clock under load [GHz], fp32 operations a cycle, its part of the memory bandwidth [GB/s]."""
+
+    ghz: float
+    flops_per_cycle: int
+    gb_per_s: float
+
+
+CORES: tuple[tuple[str, Core], ...] = (
+    ("mixed", Core(2.6, 32, 4.0)),
+    ("Skylake", Core(2.7, 64, 5.0)),
+    ("Cascade", Core(2.8, 64, 5.0)),
+    ("Ice Lake", Core(2.9, 64, 6.0)),
+    ("Sapphire", Core(3.0, 64, 6.0)),
+    ("Emerald", Core(3.0, 64, 6.0)),
+    ("Granite", Core(3.2, 64, 6.5)),
+    ("Rome/Milan", Core(3.1, 32, 3.5)),
+    ("Milan", Core(3.2, 32, 3.5)),
+    ("Genoa", Core(3.5, 32, 4.8)),
+    ("Turin", Core(3.8, 64, 4.8)),
+    ("Neoverse-N1", Core(2.7, 16, 3.2)),
+    ("Neoverse-V1", Core(2.6, 32, 4.8)),
+    ("Neoverse-V2", Core(2.8, 32, 5.6)),
+    ("Axion", Core(3.0, 32, 5.6)),
+)
+UNKNOWN_CORE = Core(2.6, 32, 4.0)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One ONNX Runtime session on its part of an instance: physical cores, vCPUs, sessions on the machine, memory of each [bytes]."""
+
+    instance: Instance
+    cores: float
+    vcpus: float
+    sessions: int
+    capacity_bytes: int
+    core: Core
+
+    @property
+    def figures(self) -> tuple[object, ...]:
+        """All that the time of a batch depends on: instances that agree in it are solved once."""
+        return self.cores, self.vcpus, self.sessions, self.capacity_bytes, self.core
+
+
+@dataclass(frozen=True)
+class ProcessorLaw:
+    """latency(b) = t0 + k b [ms] of one session, with its 80 % interval and the least time physics allows."""
+
+    t0_ms: float
+    k_ms: float
+    compute_bound_ms: float
+    weights_bound_ms: float
+    format: Format
+    fast: float = FAST
+    slow: float = SLOW
+
+    def latency_ms(self, batch: float) -> float:
+        """Time of one batch [ms]: t0 + k b."""
+        return self.t0_ms + self.k_ms * batch
+
+    def bound_ms(self, batch: float) -> float:
+        """Least time physics allows [ms]: the greater of operations at peak and one read of the weights."""
+        return max(self.compute_bound_ms * batch, self.weights_bound_ms)
+
+    def low_ms(self, batch: float) -> float:
+        """Lower end of the 80 % interval [ms], not under the bound."""
+        return max(self.latency_ms(batch) * self.fast, min(self.bound_ms(batch), self.latency_ms(batch)))
+
+    def high_ms(self, batch: float) -> float:
+        """Upper end of the 80 % interval [ms]."""
+        return self.latency_ms(batch) * self.slow
+
+    def largest_batch(self, limit_ms: float) -> int:
+        """Largest batch that ends within a time [samples], 0 if none does."""
+        return max(0, int((limit_ms - self.t0_ms) / self.k_ms + 1e-9))
+
+
+def core_of(instance: Instance) -> Core:
+    """Figures of the instance's core; the unknown one is taken as old and narrow. Source: CORE_SOURCE."""
+    words = instance.cpu_type or ""
+    return next((core for word, core in CORES if word in words), UNKNOWN_CORE)
+
+
+def session_on(instance: Instance) -> Session | None:
+    """The sessions that an instance runs, or None where the catalog knows neither its cores nor its memory.
+
+    A machine of a known burstable type counts only the share of its CPU that may be used for ever.
+
+    >>> from sizing.catalog import load
+    >>> found = session_on(load().instance("aws-c7i-16xlarge"))
+    >>> found.sessions, found.cores
+    (2, 16.0)
+    """
+    cores = cpu.physical_cores(instance)
+    if cores is None or instance.vcpus is None or instance.memory_gib is None:
+        return None
+    sessions = ceil(cores / SESSION_CORES)
+    share = cpu.BASELINE_SHARES.get(instance.instance_type, 1.0)
+    memory = int(instance.memory_gib * 2**30 * MEMORY_SHARE / sessions)
+    return Session(
+        instance, cores * share / sessions, instance.vcpus * share / sessions, sessions, memory, core_of(instance)
+    )
+
+
+MEMORY_SHARE = 0.85
+"""Share of an instance's memory for the sessions [1]; the system has the rest. Ours, 2026-11."""
+
+
+def processor_law(graph: Graph, session: Session, *, cpu_ms: float, precision: str) -> ProcessorLaw:
+    """Law of the time of a batch [ms] of one session; the CPU part of each request takes its turn on the same cores.
+
+    Source: roofline model; constants of the module.
+
+    >>> from sizing.catalog import load
+    >>> from sizing.deep_learning.graph import graph
+    >>> law = processor_law(graph(load(), "torchvision-resnet50"), session_on(load().instance("aws-c7i-4xlarge")), cpu_ms=0.0, precision="fp32")
+    >>> 10.0 < law.k_ms < 40.0
+    True
+    """
+    core = session.core
+    peak = session.cores * core.ghz * 1e9 * core.flops_per_cycle
+    bandwidth = session.cores * core.gb_per_s * GB
+    compute = 2.0 * graph.macs / peak * MS_PER_S
+    traffic = 2.0 * graph.sum_activation_bytes_fp32 / bandwidth * MS_PER_S
+    weights = graph.weights_bytes_fp32 / bandwidth * MS_PER_S
+    notes = () if precision == "fp32" else (f"On a CPU the model is computed in fp32, not {precision}.",)
+    widened = 1.0 + graph.error_share
+    return ProcessorLaw(
+        t0_ms=BASE_MS + DISPATCH_MS * graph.operators + weights,
+        k_ms=compute / COMPUTE_SHARE + traffic * TRAFFIC_PASSES + cpu_ms / session.vcpus,
+        compute_bound_ms=compute,
+        weights_bound_ms=weights,
+        format=Format(4, 4, "fp32", peak, notes),
+        fast=FAST / widened,
+        slow=SLOW * widened,
+    )
