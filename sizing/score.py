@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sizing import catalog as catalogs
 from sizing.catalog import Catalog
+from sizing.deep_learning import score as deep_learning
 from sizing.errors import InputError
 from sizing.llm.score import MEMORY_COLUMNS, score_memory
 from sizing.llm.score_speed import SERVING_COLUMNS, THROUGHPUT_COLUMNS, score_serving, score_throughput
@@ -29,6 +30,8 @@ KINDS: dict[str, Kind] = {
     "llm-memory": Kind(MEMORY_COLUMNS, score_memory),
     "llm-serving": Kind(SERVING_COLUMNS, score_serving),
     "llm-throughput": Kind(THROUGHPUT_COLUMNS, score_throughput),
+    "dl-throughput": Kind(deep_learning.THROUGHPUT_COLUMNS, deep_learning.score_throughput),
+    "dl-curves": Kind(deep_learning.CURVE_COLUMNS, deep_learning.score_curve),
 }
 """Kinds of cases by the name the command takes."""
 

@@ -17,6 +17,7 @@ from sizing.deep_learning.host import host_work, network_requests_per_s, vcpus_n
 from sizing.deep_learning.measured import check_curve, in_use, parse_curve, said_of
 from sizing.deep_learning.memory import smallest_accelerator
 from sizing.deep_learning.processor import CHECKED, session_on
+from sizing.deep_learning.rates import constants
 from sizing.deep_learning.runtimes import PROFILES
 from sizing.deep_learning.search import Choice, Found, search
 from sizing.deep_learning.workers import Miss
@@ -286,7 +287,9 @@ def _deployment(
                 limit_ms=scenario.latency_target_ms,
                 latency=latency["latency"],
                 basis="measured" if by_hand else "estimated",
-                source="your measurements and batch queue" if by_hand else "roofline and batch queue, not calibrated",
+                source="your measurements and batch queue"
+                if by_hand
+                else "speed model fitted to public runs, and batch queue",
             ),
         ),
         binding_constraint=bound,
@@ -332,8 +335,8 @@ def _warnings(offer: Offer, choice: Choice) -> tuple[str, ...]:
 def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
     profile = PROFILES[scenario.runtime]
     said = [
-        f"Speed is a roofline with stated constants, 80 % interval x{profile.fast:g} to x{profile.slow:g} (waits are "
-        f"scaled with it, not recomputed); compared with {profile.checked}.",
+        f"Speed is a roofline over the network's operators with constants fitted to public runs: {constants().checked}. Waits are "
+        "scaled with its 80 % interval, not recomputed.",
         "CPU work of GPU machines is added without a queue of its own; copies of inputs and the server's own time are not counted (31 end-to-end "
         "Triton runs took a median 2.9 times the batch time predicted here).",
         "Ranges are for models unlike those compared; measure yours before buying.",

@@ -7,7 +7,7 @@ from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.latency import BatchLaw
 from sizing.deep_learning.measured import measured_steps
 from sizing.deep_learning.memory import batch_at_bytes, sample_bytes
-from sizing.deep_learning.runtimes import PROFILES, RUNS, WEIGHT_READ_SHARE, element_bytes
+from sizing.deep_learning.runtimes import PROFILES, element_bytes
 from sizing.deep_learning.search import Choice
 from sizing.plan import Deployment, Step
 from sizing.scenario import DeepLearningScenario
@@ -101,29 +101,27 @@ def _latency_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice)
     part = choice.worker.accelerator
     if part is None or not isinstance(choice.law, BatchLaw):
         return _processor_steps(graph, choice)
-    profile, law = PROFILES[scenario.runtime], choice.law
-    share = profile.compute_share[law.format.compute]
-    element = law.format.activation_bytes
+    law = choice.law
+    said = f"speed model fitted to public runs (catalogs/deep_learning_speed.yaml); {law.network}; {part.source}"
     return (
         Step(
             quantity="t0 of a batch",
-            formula="base + operators x launch + weights / (bandwidth x share)",
-            with_numbers=f"{law.base_ms:.3g} + {graph.operators:,} x {profile.launch_us.value:g} us + {graph.parameters:,} x "
-            f"{law.format.weight_bytes} / ({part.memory_bandwidth_gb_per_s:g} GB/s x {WEIGHT_READ_SHARE.value:g})",
+            formula="line through predicted times of batches 1 to 512; at batch 1: base, launches on the host, weights read once",
+            with_numbers=f"base {law.base_ms:.3g} ms, launches {law.launch_ms:.3g} ms, {graph.parameters:,} weights x "
+            f"{law.format.weight_bytes} bytes / {part.memory_bandwidth_gb_per_s:g} GB/s = {law.weights_ms:.3g} ms",
             value=law.t0_ms,
             unit="ms",
-            source=f"{RUNS}; {part.source}",
+            source=said,
             trust="derived",
         ),
         Step(
             quantity="k of a sample",
-            formula="2 x multiply-adds / (dense peak x share) + 2 x sum of activations x passes / bandwidth",
-            with_numbers=f"2 x {graph.macs:,.0f} / ({law.format.peak_flops_per_s / 1e12:g} TFLOPS {law.format.compute} x {share.value:g})"
-            f" + 2 x {graph.sum_activation_bytes_fp32:,} x {element} / 4 x {profile.traffic_passes.value:g} / "
-            f"{part.memory_bandwidth_gb_per_s:g} GB/s",
+            formula="the same line; in large batches: operations at the rate each operator reaches, and bytes it moves, which overlap",
+            with_numbers=f"operations {law.compute_ms:.3g} ms ({law.compute_bound_ms:.3g} ms at the dense {law.format.compute} peak of "
+            f"{law.format.peak_flops_per_s / 1e12:g} TFLOPS), bytes {law.traffic_ms:.3g} ms",
             value=law.k_ms,
             unit="ms",
-            source=f"{RUNS}; {part.source}",
+            source=said,
             trust="derived",
         ),
         Step(
@@ -132,7 +130,7 @@ def _latency_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice)
             with_numbers=f"{law.t0_ms:.4g} + {law.k_ms:.4g} x {choice.batch}",
             value=law.latency_ms(choice.batch),
             unit="ms",
-            source=f"{profile.name}: {profile.checked}",
+            source=f"80 % interval x{law.fast:.2f} to x{law.slow:.2f}; held-out errors in benchmarks/DEEP_LEARNING_SPEED.md",
             trust="derived",
         ),
     )
