@@ -13,7 +13,7 @@ import math
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -161,9 +161,17 @@ def write_constants(
         "trust: fitted", f"checked: {checked}", "units:",
     ]  # fmt: skip
     lines += [f'  {name}: "{unit}"' for name, unit in UNITS.items()]
-    lines += ["measured:", f"  gpus: [{', '.join(sorted({r.part.id for r in model.runs}))}]"]
+    lines += [
+        "measured:",
+        "  gpus:",
+        *(f"    {runtime}: [{', '.join(ids)}]" for runtime, ids in seen(model.runs, lambda r: r.part.id)),
+    ]
     lines += [f"  networks: [{', '.join(sorted({r.network for r in model.runs if r.network}))}]"]
-    lines += [f"  architectures: [{', '.join(sorted({architecture(r.part) for r in model.runs}))}]", "errors:"]
+    lines += ["  architectures:"]
+    lines += [
+        f"    {runtime}: [{', '.join(names)}]" for runtime, names in seen(model.runs, lambda r: architecture(r.part))
+    ]
+    lines += ["errors:"]
     lines += [f"  {name}: [{low}, {high}]" for name, (low, high) in stated.items()]
     lines += ["# quantity, level, class of operators, value, low, high; the logs of a run's terms add up", "constants:"]
     for (quantity, level, name), i in sorted(model.places.items()):
@@ -173,6 +181,14 @@ def write_constants(
             continue  # nothing was learned: the prior says it
         lines.append(f'- [{quantity}, "{level}", "{name}", {", ".join(f"{v:.4g}" for v in values)}]')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def seen(runs: Sequence[Run], of: Callable[[Run], str]) -> list[tuple[str, list[str]]]:
+    """What of the GPUs was measured under each runtime."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        found.setdefault(run.runtime, set()).add(of(run))
+    return [(runtime, sorted(names)) for runtime, names in sorted(found.items())]
 
 
 def off(run: Run, error: float) -> float:

@@ -9,6 +9,7 @@ from ui.charts import MemoryBar, memory_chart, trade_off_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.load import draw_load
 from ui.measured import draw_measured
+from ui.network import draw_network
 from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, figures
 from ui.sketch import Curve
@@ -33,7 +34,9 @@ def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
     catalog, scenario = inputs.state.catalog, inputs.scenario
     models = {
-        m.id: f"{m.name.split('/')[-1]} ({m.framework.split()[0]})" for m in catalog.deep_learning_models.values()
+        m.id: f"{m.name.split('/')[-1]} ({m.framework.split()[0]})"
+        for m in catalog.deep_learning_models.values()
+        if not m.stage_only
     }
     inputs.choice("model", models, names=lambda i: models.get(i, i))
     chosen = st.session_state[widget_key("deep_learning", "model")]
@@ -58,6 +61,12 @@ def controls(inputs: Inputs) -> None:
     }
     with inputs.advanced("Attention, limits and CPU work", shown):
         inputs.choice("attention")
+        if scenario.runtime == "onnxruntime":
+            inputs.choice("ort_arena")
+        if model.usual_steps is not None:
+            inputs.number("steps", placeholder=str(model.usual_steps))
+        if model.usual_output_tokens is not None:
+            inputs.number("output_tokens", placeholder=str(model.usual_output_tokens))
         inputs.choice("slo_percentile")
         inputs.number("utilization_cap", step=0.05)
         inputs.number("cpu_ms_per_request", step=0.5, placeholder="by kind of input")
@@ -152,6 +161,8 @@ def _memory(state: PageState, best: Deployment, accelerator: str) -> None:
             {name: sizes[i] for name, sizes in found.parts.items()},
             found.capacity_bytes,
             chosen=batch == chosen,
+            low_bytes=found.used_low_bytes[i],
+            high_bytes=found.used_high_bytes[i],
         )
         for i, batch in enumerate(batches)
     ]
@@ -195,6 +206,7 @@ def _machine(best: Deployment) -> None:
 
 
 def below(state: PageState, plan: Plan) -> None:
+    draw_network(state.scenario, state.catalog, plan.recommended)
     draw_load(state.scenario, plan)
     draw_triton(state, plan)
     draw_measured(state, plan)

@@ -319,8 +319,16 @@ def _llm_problems(rows: Iterable[LlmModel]) -> Iterator[str]:
             yield f"{row.id}: more parameters active than in all."
 
 
-def _deep_learning_problems(rows: Iterable[DeepLearningModel]) -> Iterator[str]:
+def _deep_learning_problems(models: Iterable[DeepLearningModel]) -> Iterator[str]:
+    rows = tuple(models)
+    by_id = {row.id: row for row in rows}
     for row in rows:
         for trace in row.traces:
             if trace.peak_live_bytes_fp32 > trace.sum_activation_bytes_fp32:
                 yield f"{row.id}: the trace at {trace.size} has a peak above its sum of activations."
+        parts = [by_id.get(stage.model) for stage in row.stages]
+        for stage, part in zip(row.stages, parts, strict=True):
+            if part is None or part.stages:
+                yield f"{row.id}: stage {stage.name} names {stage.model}, which is no network of the catalog."
+        if row.stages and None not in parts and sum({p.id: p.params for p in parts if p}.values()) != row.params:
+            yield f"{row.id}: its parameters are not the sum of its stages'."

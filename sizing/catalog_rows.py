@@ -335,8 +335,25 @@ class Trace(Frozen):
     as_of: AsOf
 
 
+class PipelineStage(Frozen):
+    """One network of a pipeline: runs for a request, inputs at once, and what it keeps of a sample while it repeats (keys
+    and values of a decoder), a fixed part and a part for each repeat."""
+
+    name: Text
+    model: Text
+    repeats: Literal["once", "steps", "output_tokens"] = "once"
+    batch_factor: Count = 1
+    precision: Literal["fp32"] | None = None
+    size: Count | None = None  # its own fixed input size; None: that of the request
+    state_bytes_fp32: CountOrZero = 0
+    state_bytes_fp32_per_repeat: CountOrZero = 0
+
+
 class DeepLearningModel(CatalogRow):
-    """One deep learning model at its usual input, with the graph figures measured at one or more input sizes."""
+    """One deep learning model at its usual input, with the graph figures measured at one or more input sizes.
+
+    A row with `stages` is a pipeline of other rows, with all their parameters; a `stage_only` row serves nobody by itself.
+    """
 
     name: Text
     task: Text
@@ -358,6 +375,19 @@ class DeepLearningModel(CatalogRow):
     licence: Text
     params_check: Text | None = None
     traces: tuple[Trace, ...] = ()
+    stages: tuple[PipelineStage, ...] = ()
+    stage_only: bool = False
+    usual_steps: Count | None = None
+    usual_output_tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _pipelines_have_no_traces(self) -> DeepLearningModel:
+        if self.stages and self.traces:
+            raise ValueError("either stages or traces")
+        for name, usual in (("steps", self.usual_steps), ("output_tokens", self.usual_output_tokens)):
+            if (name in {stage.repeats for stage in self.stages}) != (usual is not None):
+                raise ValueError(f"usual_{name} where a stage repeats by {name}, and only there")
+        return self
 
     @model_validator(mode="after")
     def _one_trace_a_size(self) -> DeepLearningModel:

@@ -30,11 +30,14 @@ WeightFormat = Literal[
 ]  # fmt: skip
 KvFormat = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
 LlmRuntime = Literal["vllm", "sglang", "tensorrt_llm", "llama_cpp"]
-DeepLearningPrecision = Literal["fp32", "tf32", "fp16", "bf16", "int8"]
-DeepLearningRuntime = Literal["pytorch_eager", "onnxruntime", "tensorrt", "onnxruntime_cpu"]
+DeepLearningPrecision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8"]
+DeepLearningRuntime = Literal[
+    "pytorch_eager", "torch_compile", "onnxruntime", "onnxruntime_tensorrt", "tensorrt", "onnxruntime_cpu"
+]
 Compute = Literal["gpu", "cpu", "either"]
 GpuShare = Literal["whole", "mig_1g", "mig_2g", "mig_3g", "time_slice_2", "time_slice_4"]
 Attention = Literal["fused", "math"]
+OrtArena = Literal["power_of_two", "same_as_requested"]
 StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
 
 CatalogId = Annotated[str, Field(pattern=CATALOG_ID, max_length=100)]
@@ -216,6 +219,19 @@ class DeepLearningScenario(ScenarioBase):
     runtime: DeepLearningRuntime = Field("onnxruntime", description="Runtime that executes the model.")
     attention: Attention = Field(
         "fused", description="Attention as one fused kernel, or with its score matrix written out."
+    )
+    ort_arena: OrtArena = Field(
+        "power_of_two",
+        description="How ONNX Runtime's arena grows: by powers of two (its default), or as requested (kSameAsRequested).",
+    )
+    steps: int | None = Field(
+        None, ge=1, le=1000, description="Denoising steps of an image; empty means the pipeline's usual number."
+    )
+    output_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Tokens a decoder writes for one sample; empty means the pipeline's usual number.",
     )
     requests_per_s: float | None = Field(
         500.0, gt=0, le=1e7, description="Mean rate of requests [1/s], one sample each, arriving at random (Poisson)."

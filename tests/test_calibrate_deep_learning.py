@@ -88,7 +88,9 @@ def test_the_file_and_the_report_are_written(model: Model, tmp_path: Path, monke
         rates.constants.cache_clear()
     for term, place in model.places.items():
         assert read.log(term) == pytest.approx(x[place], abs=2e-3)
-    assert {"rtx-3090", "rtx-4090", "t4", "a30"} == read.gpus
+    assert {"rtx-3090", "rtx-4090", "t4", "a30"} == set().union(*read.gpus.values())
+    runtimes = {run.runtime for run in model.runs}
+    assert runtimes == set(read.gpus) == set(read.architectures)
     said = report(model, x, held, stated, {"no graph": 3})
     assert "| timm tables, held back by network | 40 |" in said
     assert "- 3 rows: no graph" in said

@@ -149,7 +149,7 @@ def test_the_catalog_is_checked_and_shown(capsys: pytest.CaptureFixture[str]) ->
     assert "58 accelerators" in said
     assert "225 instances" in said
     assert "121 llm models" in said
-    assert "65 deep learning models" in said
+    assert "110 deep learning models" in said
     assert "in 118 rows" in said
     assert main(["catalog", "show", "h100-sxm-80gb"]) == 0
     assert "memory_bandwidth_gb_per_s: 3350" in capsys.readouterr().out

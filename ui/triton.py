@@ -25,6 +25,12 @@ def draw_triton(state: PageState, plan: Plan) -> None:
 def _draw(state: PageState, best: Deployment) -> None:
     scenario: DeepLearningScenario = state.scenario
     facts = graph(state.catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    if facts.stages:
+        st.caption(
+            f"{plain(facts.model.name)} is a pipeline of {len(facts.stages)} stages. Triton serves one as an ensemble, with a "
+            "configuration for each stage; choose a stage as the model to get its configuration."
+        )
+        return
     point = serving(
         scenario,
         facts,

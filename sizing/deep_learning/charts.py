@@ -12,11 +12,10 @@ from sizing.catalog import Catalog
 from sizing.deep_learning.batcher import batcher, capacity_per_ms
 from sizing.deep_learning.graph import graph
 from sizing.deep_learning.host import host_work
-from sizing.deep_learning.latency import batch_law
 from sizing.deep_learning.measured import Compared, compared, measured_law, parse_curve, recalibrated
-from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes
+from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes, weights_bytes
+from sizing.deep_learning.pipeline import facts_of, law_of
 from sizing.deep_learning.processor import processor_law, session_on
-from sizing.deep_learning.runtimes import element_bytes
 from sizing.deep_learning.sharing import given
 from sizing.deep_learning.workers import Law
 from sizing.errors import InputError
@@ -32,11 +31,13 @@ LOADS = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 
 @dataclass(frozen=True)
 class MemoryByBatch:
-    """Parts [bytes] of one GPU by batch; `sum_bytes` is weights, input and the sum of activations, for comparison only."""
+    """Parts [bytes] of one GPU by batch, with the 80 % interval of their sum; `sum_bytes` is weights, input and the sum of activations, for comparison only."""
 
     batches: tuple[int, ...]
     parts: dict[str, tuple[int, ...]]
     used_bytes: tuple[int, ...]
+    used_low_bytes: tuple[int, ...]
+    used_high_bytes: tuple[int, ...]
     sum_bytes: tuple[int, ...]
     capacity_bytes: int
     largest_batch: int
@@ -94,34 +95,46 @@ def memory_by_batch(
     >>> [round(b / 2**30, 2) for b in m.sum_bytes[1:2]]
     [10.03]
     """
-    facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, catalog)
     capacity = given(catalog.accelerator(accelerator), scenario).capacity_bytes
     runtime, precision = scenario.runtime, scenario.precision
-    rows = [gpu_memory(facts, runtime=runtime, precision=precision, batch=b, capacity_bytes=capacity) for b in batches]
+    arena = scenario.ort_arena
+    rows = [
+        gpu_memory(facts, runtime=runtime, precision=precision, batch=b, capacity_bytes=capacity, ort_arena=arena)
+        for b in batches
+    ]
     per_sample = sum(sample_bytes(facts, runtime=runtime, precision=precision, activations="sum"))
-    weights = facts.parameters * element_bytes(runtime, precision)[0]
+    weights = weights_bytes(facts, runtime=runtime, precision=precision)
     names = rows[0].parts if rows else {}
     return MemoryByBatch(
         batches=tuple(batches),
         parts={name: tuple(row.parts[name] for row in rows) for name in names},
         used_bytes=tuple(row.used_bytes for row in rows),
+        used_low_bytes=tuple(row.used_low_bytes or row.used_bytes for row in rows),
+        used_high_bytes=tuple(row.used_high_bytes or row.used_bytes for row in rows),
         sum_bytes=tuple(weights + per_sample * b for b in batches),
         capacity_bytes=capacity,
-        largest_batch=largest_batch(facts, runtime=runtime, precision=precision, capacity_bytes=capacity),
+        largest_batch=largest_batch(
+            facts, runtime=runtime, precision=precision, capacity_bytes=capacity, ort_arena=arena
+        ),
     )
 
 
 def _law(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> tuple[Law, int]:
-    facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, catalog)
     session = session_on(catalog.instance(deployment.instance)) if deployment.accelerator is None else None
     if session is not None:
         on_cpu = processor_law(facts, session, cpu_ms=host_work(scenario, facts).cpu_ms, precision=scenario.precision)
         held = largest_batch(facts, runtime="onnxruntime_cpu", precision="fp32", capacity_bytes=session.capacity_bytes)
         return on_cpu, held
     part = given(catalog.accelerator(deployment.accelerator or ""), scenario)
-    law = batch_law(facts, part, runtime=scenario.runtime, precision=scenario.precision)
+    law = law_of(facts, part, runtime=scenario.runtime, precision=scenario.precision)
     held = largest_batch(
-        facts, runtime=scenario.runtime, precision=scenario.precision, capacity_bytes=part.capacity_bytes
+        facts,
+        runtime=scenario.runtime,
+        precision=scenario.precision,
+        capacity_bytes=part.capacity_bytes,
+        ort_arena=scenario.ort_arena,
     )
     return measured_law(law, scenario, facts, part), held
 
@@ -181,7 +194,7 @@ def measured_chart(scenario: DeepLearningScenario, catalog: Catalog) -> Measured
     )
     facts = graph(catalog, then.model, input_size=then.input_size, attention=then.attention)
     part = catalog.accelerator(curve.accelerator)
-    before = batch_law(facts, part, runtime=then.runtime, precision=then.precision)
+    before = law_of(facts, part, runtime=then.runtime, precision=then.precision)
     after = recalibrated(before, curve.batches, curve.times_ms)
     most = int(np.ceil(np.log2(2 * max(curve.batches))))
     batch = (2 ** np.arange(most + 1)).astype(np.int64)

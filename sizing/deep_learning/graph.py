@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,25 @@ MAX_IMAGE_GROWTH = 2.0
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One network of a pipeline: its graph, runs for a request [1], samples of its own for one of the request [1], what it
+    keeps while it repeats [bytes in fp32, for one sample], and its precision if that is not the scenario's."""
+
+    name: str
+    graph: Graph
+    repeats: int
+    batch_factor: int
+    precision: Literal["fp32"] | None
+    state_bytes_fp32: int
+
+
+@dataclass(frozen=True)
 class Graph:
-    """One model at one input size, per sample and in fp32 [bytes]; `error_share` is 0 where the figures are exact."""
+    """One model at one input size, per sample and in fp32 [bytes]; `error_share` is 0 where the figures are exact.
+
+    With `stages` it is a pipeline: multiply-adds, operators and the sum of activations are those of all runs of all stages,
+    the peak is the greatest of any stage, and what holds for one stage alone is asked of that stage.
+    """
 
     model: DeepLearningModel
     size: int
@@ -56,6 +74,7 @@ class Graph:
     error_share: float
     trust: Trust
     source: str
+    stages: tuple[Stage, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -88,8 +107,18 @@ def allowed_sizes(model: DeepLearningModel) -> tuple[int, int]:
     return 1, max(*sizes, usual)
 
 
-def graph(catalog: Catalog, model_id: str, *, input_size: int | None = None, attention: Attention = "fused") -> Graph:
+def graph(
+    catalog: Catalog,
+    model_id: str,
+    *,
+    input_size: int | None = None,
+    attention: Attention = "fused",
+    steps: int | None = None,
+    output_tokens: int | None = None,
+) -> Graph:
     """Facts of a catalog model at an input size, per sample in fp32. Exact at a traced size, else y = a + b x + c x^2.
+
+    A pipeline repeats its stages by `steps` or `output_tokens` [1], the usual numbers of its row if None.
 
     Raises InputError for an unknown model or a size outside `allowed_sizes`.
 
@@ -103,15 +132,64 @@ def graph(catalog: Catalog, model_id: str, *, input_size: int | None = None, att
     model = catalog.deep_learning_model(model_id)
     usual = model.input_default_size
     size = usual if input_size is None else input_size
-    low, high = allowed_sizes(model)
+    low, high = _allowed_in_pipeline(catalog, model) if model.stages else allowed_sizes(model)
     if not low <= size <= high:
         allowed = f"{low}, the only size known" if low == high else f"a whole number from {low} to {high}"
         raise InputError("input_size", size, f"{allowed} for {model.id} ({model.input_unit})")
+    if model.stages:
+        runs = {
+            "once": 1,
+            "steps": steps or model.usual_steps or 1,
+            "output_tokens": output_tokens or model.usual_output_tokens or 1,
+        }
+        return _pipeline(catalog, model, size, attention, runs)
     traces = sorted((t for t in model.traces if t.attention in (None, attention)), key=lambda t: t.size)
     for trace in traces:
         if trace.size == size:
             return _traced(model, trace)
     return _by_law(model, traces, size) if traces else _by_family(catalog, model, size, attention)
+
+
+def _allowed_in_pipeline(catalog: Catalog, model: DeepLearningModel) -> tuple[int, int]:
+    """Smallest and largest input size that every stage without a size of its own accepts."""
+    ranges = [allowed_sizes(catalog.deep_learning_model(s.model)) for s in model.stages if s.size is None]
+    if not ranges:
+        return model.input_default_size, model.input_default_size
+    return max(low for low, _ in ranges), min(high for _, high in ranges)
+
+
+def _pipeline(
+    catalog: Catalog, model: DeepLearningModel, size: int, attention: Attention, runs: dict[str, int]
+) -> Graph:
+    """Graph of a pipeline from those of its stages: sums of all runs, and the greatest peak."""
+    stages = tuple(
+        Stage(
+            name=row.name,
+            graph=graph(catalog, row.model, input_size=row.size or size, attention=attention),
+            repeats=runs[row.repeats],
+            batch_factor=row.batch_factor,
+            precision=row.precision,
+            state_bytes_fp32=row.state_bytes_fp32 + row.state_bytes_fp32_per_repeat * runs[row.repeats],
+        )
+        for row in model.stages
+    )
+    top = max(stages, key=lambda s: s.graph.peak_live_bytes_fp32 * s.batch_factor)
+    return Graph(
+        model=model,
+        size=size,
+        size_unit=model.input_unit,
+        macs=sum(s.graph.macs * s.repeats * s.batch_factor for s in stages),
+        operators=sum(s.graph.operators * s.repeats for s in stages),
+        input_bytes_fp32=model.input_bytes_fp32_per_sample,
+        buffers_bytes=sum(s.graph.buffers_bytes for s in stages),
+        sum_activation_bytes_fp32=sum(s.graph.sum_activation_bytes_fp32 * s.repeats * s.batch_factor for s in stages),
+        peak_live_bytes_fp32=top.graph.peak_live_bytes_fp32 * top.batch_factor,
+        peak_at=f"{top.name}, {top.graph.peak_at}" if top.graph.peak_at else top.name,
+        error_share=max(s.graph.error_share for s in stages),
+        trust="derived",
+        source="its stages: " + ", ".join(s.name for s in stages),
+        stages=stages,
+    )
 
 
 def _traced(model: DeepLearningModel, trace: Trace) -> Graph:
@@ -206,7 +284,7 @@ def _by_family(catalog: Catalog, model: DeepLearningModel, size: int, attention:
     donors = [
         trace
         for other in catalog.deep_learning_models.values()
-        if other.input_kind == model.input_kind
+        if other.input_kind == model.input_kind and not other.stage_only
         for trace in other.traces
         if trace.size == other.input_default_size and trace.attention == (None if image else attention)
     ]

@@ -49,6 +49,11 @@ PRIOR_CORRELATION = 0.7
 """Correlation of the errors of t0 and k under the prior [1]: a stated choice. Runtimes that are slow at one tend to be slow
 at the other; at 0 one row would not move the part of the law that it does not show, at 1 the curve could only be scaled."""
 
+LEAST_PRIOR = 0.6
+"""Least standard deviation of t0 and of k alone before anything is measured [log]: the interval of a prediction is that of whole
+batches, in which errors of t0 and k of opposite sign cancel; each alone is off by more. A stated choice, wide enough that
+three rows decide."""
+
 Z80 = 1.2816
 """Standard deviations from the middle to either end of an 80 % interval of a normal law [1]."""
 
@@ -204,7 +209,9 @@ def recalibrated(law: BatchLaw, batches: Sequence[float], times_ms: Sequence[flo
     """
     at, measured = np.array(batches, dtype=np.float64), np.array(times_ms, dtype=np.float64)
     prior_sd = math.log(law.slow / law.fast) / (2.0 * Z80)
-    inverse = np.linalg.inv(prior_sd**2 * np.array([[1.0, PRIOR_CORRELATION], [PRIOR_CORRELATION, 1.0]]))
+    inverse = np.linalg.inv(
+        max(prior_sd, LEAST_PRIOR) ** 2 * np.array([[1.0, PRIOR_CORRELATION], [PRIOR_CORRELATION, 1.0]])
+    )
 
     def parts(p: Floats, b: Floats) -> tuple[Floats, Floats]:
         """ln of the law and its slopes in p."""

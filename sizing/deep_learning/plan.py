@@ -12,13 +12,14 @@ from sizing import fleet
 from sizing.catalog import Catalog
 from sizing.catalog_rows import Accelerator
 from sizing.cost import cost_of
-from sizing.deep_learning.graph import Graph, graph
+from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work, network_requests_per_s, vcpus_needed
 from sizing.deep_learning.measured import check_curve, in_use, parse_curve, said_of
-from sizing.deep_learning.memory import smallest_accelerator
+from sizing.deep_learning.memory import sample_bytes, smallest_accelerator
+from sizing.deep_learning.pipeline import facts_of
 from sizing.deep_learning.processor import CHECKED, session_on
 from sizing.deep_learning.rates import constants
-from sizing.deep_learning.runtimes import PROFILES
+from sizing.deep_learning.runtime_memory import memory_rule
 from sizing.deep_learning.search import Choice, Found, search
 from sizing.deep_learning.workers import Miss
 from sizing.deep_learning.working import model_steps, working
@@ -40,7 +41,7 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
     >>> plan(DeepLearningScenario(), load()).recommended.binding_constraint
     'one GPU is the least'
     """
-    facts = graph(catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, catalog)
     check_curve(scenario, catalog)
     sides = [_side(scenario, catalog, facts, category) for category in ("gpu", "cpu")]
     allowed = [side for side in sides if _counts(scenario, side.category)]
@@ -308,7 +309,10 @@ def _deployment(
             "gpu_memory_needed_bytes": choice.memory.used_bytes,
             "smallest_gpu": smallest[0],
             "smallest_rentable_gpu": smallest[1],
-            "sum_activation_bytes": facts.sum_activation_bytes_fp32 * law.format.activation_bytes // 4 * choice.batch,
+            "sum_activation_bytes": sample_bytes(
+                facts, runtime=scenario.runtime, precision=scenario.precision, activations="sum"
+            )[1]
+            * choice.batch,
             "t0_ms": law.t0_ms,
             "k_ms": law.k_ms,
             "gpu_capacity_requests_per_s": choice.capacity_per_s,
@@ -333,7 +337,6 @@ def _warnings(offer: Offer, choice: Choice) -> tuple[str, ...]:
 
 
 def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
-    profile = PROFILES[scenario.runtime]
     said = [
         f"Speed is a roofline over the network's operators with constants fitted to public runs: {constants().checked}. Waits are "
         "scaled with its 80 % interval, not recomputed.",
@@ -353,8 +356,11 @@ def _caveats(scenario: DeepLearningScenario, facts: Graph) -> tuple[str, ...]:
         said.append(
             "Users wait for replies, so the utilization cap does not set the count here; p95 is a rough mean-value estimate, more often too high than too low."
         )
-    if profile.arena:
-        said.append("The arena is taken to double as it grows; the option kSameAsRequested would need less.")
+    rule = memory_rule(scenario.runtime)
+    if rule.arena is not None and scenario.ort_arena == "power_of_two":
+        said.append("The arena is taken to double as it grows; the option kSameAsRequested needs less.")
+    if rule.planned_for_largest_batch:
+        said.append("The engine plans its buffers for the largest batch, so smaller batches use as much memory.")
     if scenario.model_instances_per_gpu > 1:
         said.append(
             "Instances on one GPU: a third of t0 overlaps (Triton's guide, one model, 80 % range 0.1 to 0.8), the rest is done in turn."

@@ -171,14 +171,18 @@ class Constants:
 
     logs: dict[Term, float]
     errors: dict[str, tuple[float, float]]
-    gpus: frozenset[str]
-    architectures: frozenset[str]
+    gpus: dict[str, frozenset[str]]
+    architectures: dict[str, frozenset[str]]
     networks: frozenset[str]
     checked: str
 
     def log(self, term: Term) -> float:
         """Log of a constant, that of its prior where it was not fitted."""
         return self.logs.get(term, prior(term)[0])
+
+
+def _seen(rows: dict[str, list[str]]) -> dict[str, frozenset[str]]:
+    return {runtime: frozenset(names) for runtime, names in rows.items()}
 
 
 @lru_cache(maxsize=1)
@@ -192,7 +196,7 @@ def constants() -> Constants:
     }
     errors = {name: (float(low), float(high)) for name, (low, high) in rows["errors"].items()}
     return Constants(
-        logs, errors, frozenset(rows["measured"]["gpus"]), frozenset(rows["measured"]["architectures"]),
+        logs, errors, _seen(rows["measured"]["gpus"]), _seen(rows["measured"]["architectures"]),
         frozenset(rows["measured"]["networks"]),
         str(rows["checked"]),
     )  # fmt: skip
@@ -245,13 +249,13 @@ def launched(runtime: str) -> Floats:
 
 def interval(part: Accelerator, runtime: str, *, further: float = 0.0, network: str = "") -> tuple[float, float]:
     """Factors on a time for its 80 % interval [1]: that of the runtime on held-out networks, wider on a GPU or an architecture
-    that was not measured, for a network that no batch curve is of (`network`) and for one that is not exact (`further`, log)."""
+    that was not measured under it, for a network that no batch curve is of (`network`) and for one that is not exact (`further`, log)."""
     known = constants()
     low, high = known.errors.get(runtime, known.errors["any"])
     more = [further]
-    if part.id not in known.gpus:
+    if part.id not in known.gpus.get(runtime, ()):
         more.append(known.errors["new gpu"][1])
-    if architecture(part) not in known.architectures:
+    if architecture(part) not in known.architectures.get(runtime, ()):
         more.append(known.errors["new architecture"][1])
     if network and network not in known.networks:
         more.append(known.errors["new network"][1])

@@ -5,12 +5,11 @@ The GPU the search sees is then a smaller one: memory, bandwidth and peak of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.runtimes import Unsupported
-from sizing.plan import Memory
 from sizing.scenario import DeepLearningScenario, GpuShare
 from sizing.units import GIB, MIB
 
@@ -113,16 +112,3 @@ def _part(accelerator: Accelerator, gpu_share: GpuShare, reserved_gib: float, re
             "name": f"{accelerator.name} ({share.name})" if share.name else accelerator.name,
         }
     )
-
-
-def of_instances(memory: Memory, *, instances: int, weights_shared: bool) -> Memory:
-    """Memory of a GPU with so many instances of the model [bytes]: the floor once, the rest of each instance again.
-
-    TensorRT instances share the weights of their engine; ONNX Runtime and PyTorch load them again.
-    Source: Triton, model_configuration.md and the back ends' READMEs; recalled 2026-11.
-    """
-    if instances == 1:
-        return memory
-    once = {"runtime_floor", "weights", "buffers"} if weights_shared else {"runtime_floor"}
-    parts = {name: size if name in once else size * instances for name, size in memory.parts.items()}
-    return replace(memory, parts=parts, used_bytes=sum(parts.values()))

@@ -99,7 +99,7 @@ def serving(
     inputs, outputs = _tensors(graph, scenario.runtime, scenario.precision)
     return Serving(
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", graph.model.id),
-        runtime=scenario.runtime,
+        runtime=deployment.runtime,
         precision=scenario.precision,
         inputs=inputs,
         outputs=outputs,

@@ -9,12 +9,12 @@ from typing import Protocol
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work
-from sizing.deep_learning.latency import batch_law
 from sizing.deep_learning.measured import measured_law
 from sizing.deep_learning.memory import gpu_memory, largest_batch
+from sizing.deep_learning.pipeline import law_of
 from sizing.deep_learning.processor import Session, processor_law
 from sizing.deep_learning.runtimes import Format, Unsupported
-from sizing.deep_learning.sharing import WHOLE, Share, given, of_instances, share_of
+from sizing.deep_learning.sharing import WHOLE, Share, given, share_of
 from sizing.plan import Memory
 from sizing.scenario import DeepLearningScenario
 from sizing.units import format_bytes, format_ms
@@ -102,7 +102,7 @@ def ready_gpu(scenario: DeepLearningScenario, graph: Graph, accelerator: Acceler
     try:
         share = share_of(accelerator, scenario.gpu_share) if scenario.gpu_share != "whole" else WHOLE
         part = given(accelerator, scenario)
-        law = batch_law(graph, part, runtime=scenario.runtime, precision=scenario.precision)
+        law = law_of(graph, part, runtime=scenario.runtime, precision=scenario.precision)
     except Unsupported as error:
         return Miss(error.constraint, error.because, error.remedy, None)
     law = measured_law(law, scenario, graph, accelerator)
@@ -122,19 +122,17 @@ def ready_cpu(scenario: DeepLearningScenario, graph: Graph, session: Session) ->
 def _fitted(scenario: DeepLearningScenario, graph: Graph, worker: Worker, law: Law) -> Ready | Miss:
     """Batch and memory of a worker whose law is known, or the miss of memory or latency."""
     runtime, precision, capacity = scenario.runtime, scenario.precision, worker.capacity_bytes
-    instances, shared = scenario.model_instances_per_gpu, scenario.runtime == "tensorrt"
 
     def memory_at(batch: int) -> Memory:
-        one = gpu_memory(graph, runtime=runtime, precision=precision, batch=batch, capacity_bytes=capacity)
-        return of_instances(one, instances=instances, weights_shared=shared)
+        return gpu_memory(
+            graph, runtime=runtime, precision=precision, batch=batch, capacity_bytes=capacity,
+            instances=scenario.model_instances_per_gpu, ort_arena=scenario.ort_arena,
+        )  # fmt: skip
 
-    held = largest_batch(graph, runtime=runtime, precision=precision, capacity_bytes=capacity)
-    if instances > 1 and held:
-        low, high = 0, held + 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if memory_at(middle).used_bytes <= capacity else (low, middle)
-        held = low
+    held = largest_batch(
+        graph, runtime=runtime, precision=precision, capacity_bytes=capacity,
+        instances=scenario.model_instances_per_gpu, ort_arena=scenario.ort_arena,
+    )  # fmt: skip
     wanted = scenario.batch or 1
     if held < wanted:
         need = memory_at(wanted).used_bytes

@@ -6,8 +6,10 @@ from sizing.deep_learning import processor
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.latency import BatchLaw
 from sizing.deep_learning.measured import measured_steps
-from sizing.deep_learning.memory import batch_at_bytes, sample_bytes
-from sizing.deep_learning.runtimes import PROFILES, element_bytes
+from sizing.deep_learning.memory import batch_at_bytes, sample_bytes, stage_bytes, weights_bytes
+from sizing.deep_learning.pipeline import shares
+from sizing.deep_learning.runtime_memory import memory_rule
+from sizing.deep_learning.runtimes import element_bytes
 from sizing.deep_learning.search import Choice
 from sizing.plan import Deployment, Step
 from sizing.scenario import DeepLearningScenario
@@ -16,6 +18,8 @@ from sizing.units import GIB, HOURS_PER_MONTH
 STATED = "stated constant of the runtime profile"
 COMPARED_BYTES = 10 * GIB
 """Size against which the batch by sum and by peak is shown [bytes]: the "about 10 GiB" that circulates for ResNet-50."""
+
+SPEED = "speed model fitted to public runs (catalogs/deep_learning_speed.yaml)"
 
 
 def model_steps(scenario: DeepLearningScenario, graph: Graph) -> tuple[Step, ...]:
@@ -29,6 +33,11 @@ def model_steps(scenario: DeepLearningScenario, graph: Graph) -> tuple[Step, ...
     by_sum = batch_at_bytes(graph, bytes_=COMPARED_BYTES, activations="sum")
     by_peak = batch_at_bytes(graph, bytes_=COMPARED_BYTES, activations="peak")
     model, source, trust = graph.model, graph.source, graph.trust
+    weights = weights_bytes(graph, runtime=runtime, precision=precision)
+    weights_text = f"{graph.parameters:,} x {weight}"
+    if graph.stages:
+        sizes = stage_bytes(graph, runtime=runtime, precision=precision)
+        weights_text = " + ".join(f"{s.weights:,} ({s.name})" for s in sizes)
 
     def step(quantity: str, formula: str, numbers: str, value: float, unit: str, source: str, trust: str) -> Step:
         return Step(
@@ -37,8 +46,7 @@ def model_steps(scenario: DeepLearningScenario, graph: Graph) -> tuple[Step, ...
 
     return (
         step("Parameters", "from the catalog", f"{graph.parameters:,}", graph.parameters, "parameters", model.source, model.trust),
-        step("Weights", "parameters x bytes each", f"{graph.parameters:,} x {weight}", graph.parameters * weight, "bytes",
-             model.source, model.trust),
+        step("Weights", "parameters x bytes each", weights_text, weights, "bytes", model.source, model.trust),
         step("Multiply-adds of a sample", "one forward pass", at, graph.macs, "multiply-adds", source, trust),
         step("Sum of activations of a sample", "everything a forward pass writes (fp32) x element / 4",
              f"{graph.sum_activation_bytes_fp32:,} x {element} / 4, {at}", total, "bytes", source, trust),
@@ -73,13 +81,13 @@ def working(scenario: DeepLearningScenario, graph: Graph, choice: Choice, best: 
 
 
 def _memory_steps(scenario: DeepLearningScenario, choice: Choice) -> tuple[Step, ...]:
-    profile, parts = PROFILES[scenario.runtime], choice.memory.parts
-    floor = profile.floor_bytes
+    rule, parts = memory_rule(scenario.runtime), choice.memory.parts
+    floor = rule.floor
     return (
         Step(
             quantity="Runtime floor",
             formula="context, libraries and allocator",
-            with_numbers=f"{profile.name}, 80 % range {floor.low:,.0f} to {floor.high:,.0f}",
+            with_numbers=f"{rule.name}, 80 % range {floor.low:,.0f} to {floor.high:,.0f}",
             value=floor.value,
             unit="bytes",
             source=f"{floor.source}, {floor.as_of}",
@@ -101,8 +109,10 @@ def _latency_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice)
     part = choice.worker.accelerator
     if part is None or not isinstance(choice.law, BatchLaw):
         return _processor_steps(graph, choice)
+    if graph.stages:
+        return _pipeline_steps(scenario, graph, choice)
     law = choice.law
-    said = f"speed model fitted to public runs (catalogs/deep_learning_speed.yaml); {law.network}; {part.source}"
+    said = f"{SPEED}; {law.network}; {part.source}"
     return (
         Step(
             quantity="t0 of a batch",
@@ -164,6 +174,35 @@ def _processor_steps(graph: Graph, choice: Choice) -> tuple[Step, ...]:
             trust="derived",
         ),
     )
+
+
+def _pipeline_steps(scenario: DeepLearningScenario, graph: Graph, choice: Choice) -> tuple[Step, ...]:
+    """Time of each stage of a pipeline, and their sum."""
+    part = choice.worker.accelerator
+    stages = shares(graph, part, runtime=scenario.runtime, precision=scenario.precision, batch=choice.batch)
+    source = f"{SPEED}; {part.source if part is not None else ''}"
+    each = tuple(
+        Step(
+            quantity=f"Time of the {stage.name}",
+            formula="runs x (t0 + k x batch of the stage)",
+            with_numbers=f"{stage.runs} runs in {stage.precision}, batch {choice.batch} x {own.batch_factor}",
+            value=stage.time_ms or 0.0,
+            unit="ms",
+            source=source,
+            trust="derived",
+        )
+        for stage, own in zip(stages, graph.stages, strict=True)
+    )
+    total = Step(
+        quantity="Time of a full batch",
+        formula="sum of the stages",
+        with_numbers=" + ".join(f"{stage.time_ms or 0.0:.4g}" for stage in stages),
+        value=choice.law.latency_ms(choice.batch),
+        unit="ms",
+        source=SPEED,
+        trust="derived",
+    )
+    return (*each, total)
 
 
 def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deployment) -> tuple[Step, ...]:

@@ -145,3 +145,10 @@ def test_closed_sections_draw_nothing_and_the_knee_is_said() -> None:
     assert not any(b.proto.label == "config.pbtxt" for b in at.get("download_button"))
     assert not at.file_uploader
     assert any("The knee, batch" in c.value for c in at.caption)
+
+
+def test_a_pipeline_is_said_to_need_a_configuration_for_each_stage() -> None:
+    at = page("triton", model="stable-diffusion-xl", requests_per_s="0.5", latency_target_ms="")
+    assert not at.exception
+    assert any("is a pipeline of" in c.value for c in at.caption)
+    assert not any("instance_group" in code.value for code in at.code)

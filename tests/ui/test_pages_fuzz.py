@@ -98,6 +98,10 @@ OTHER_FAMILIES = {
 }
 
 
+PIPELINES = {"steps": "stable-diffusion-v1-5", "output_tokens": "whisper-small-speech-to-text"}
+"""Deep learning models whose page has a control that others lack."""
+
+
 @pytest.fixture(scope="module")
 def apps() -> dict[str, AppTest]:
     """One app for each kind, brought back to a good state by each test that uses it."""
@@ -109,10 +113,14 @@ def test_bad_number_is_said_beside_its_box_and_keeps_the_answer(apps: dict[str, 
     at, key = apps[kind], f"{kind}:{name}"
     if (family := OTHER_FAMILIES.get(name)) is not None:
         at.selectbox(key="statistical:family").set_value(family).run()
+    model = {"model": PIPELINES.get(name, "torchvision-resnet50")} if kind == "deep_learning" else {}
+    for field, chosen in model.items():
+        if at.selectbox(key=f"{kind}:{field}").value != chosen:
+            at.selectbox(key=f"{kind}:{field}").set_value(chosen).run()
     at.segmented_control(key=f"{kind}:traffic").set_value("concurrency" if name in CLOSED else "requests_per_s").run()
     good, value = headline(at), at.number_input(key=key).value
     others = {"family": at.selectbox(key="statistical:family").value} if kind == "statistical" else {}
-    others |= {"requests_per_s": None, "concurrency": 32} if name in CLOSED else {}
+    others |= model | ({"requests_per_s": None, "concurrency": 32} if name in CLOSED else {})
     for bad in (-1, 0, 10**15, None):
         at.number_input(key=key).set_value(bad).run()
         assert not at.exception
