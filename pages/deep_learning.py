@@ -3,6 +3,7 @@
 import streamlit as st
 
 from sizing.deep_learning import batch_curve, memory_by_batch
+from sizing.deep_learning.own import CUSTOM, own_graph
 from sizing.plan import Deployment, Memory, Plan
 from sizing.units import format_bytes, format_ms
 from ui.charts import MemoryBar, memory_chart, trade_off_chart
@@ -10,6 +11,7 @@ from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.load import draw_load
 from ui.measured import draw_measured
 from ui.network import draw_network
+from ui.own_network import own_label, own_network
 from ui.pages import beside, chart, cost_of_candidates, sizing_page
 from ui.results import facts, figures
 from ui.sketch import Curve
@@ -38,9 +40,15 @@ def controls(inputs: Inputs) -> None:
         for m in catalog.deep_learning_models.values()
         if not m.stage_only
     }
+    own = st.session_state.get(widget_key("deep_learning", "custom_network"))
+    if own is not None:
+        models[CUSTOM] = own_label(own)
     inputs.choice("model", models, names=lambda i: models.get(i, i))
     chosen = st.session_state[widget_key("deep_learning", "model")]
-    model = catalog.deep_learning_models.get(chosen) or catalog.deep_learning_model(scenario.model)
+    if chosen == CUSTOM and own is not None:
+        model = own_graph(own).model
+    else:
+        model = catalog.deep_learning_models.get(chosen) or catalog.deep_learning_model(scenario.model)
     left, right = st.columns(2, gap="small")
     with left:
         unit = model.input_unit.split(" (")[0].split(" of ")[0]
@@ -51,6 +59,7 @@ def controls(inputs: Inputs) -> None:
         inputs.choice("runtime")
     inputs.traffic()
     inputs.number("latency_target_ms", step=10.0, placeholder="no limit")
+    own_network(inputs)
     shown = {
         "attention": f"{scenario.attention} attention",
         "slo_percentile": f"p{scenario.slo_percentile}",

@@ -14,7 +14,7 @@ from sizing import score
 from sizing.catalog import Catalog
 from sizing.catalog_view import CatalogView
 from sizing.errors import InputError
-from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims
+from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims, summary_text
 from sizing.llm import parameters
 from sizing.planner import plan_with_remedies
 from sizing.scenario import SCENARIO_TYPES, AnyScenario, scenario_from_yaml, scenario_to_yaml
@@ -88,7 +88,9 @@ def _scenario(arguments: argparse.Namespace) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     found = inspect_file(arguments.file, name=Path(arguments.file).name, dims=parse_dims(arguments.dim))
-    if arguments.json:
+    if arguments.summary:
+        print(summary_text(found))
+    elif arguments.json:
         print(json.dumps(found.as_json(), indent=2, allow_nan=False))
     else:
         print(inspection_text(found), end="")
@@ -139,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dim", action="append", default=[], metavar="NAME=N", help="value of a symbolic dimension, such as batch=8"
     )
     inspect.add_argument("--json", action="store_true", help="print all facts as JSON")
+    inspect.add_argument(
+        "--summary", action="store_true", help="print the summary of an ONNX file that a scenario can carry"
+    )
     inspect.set_defaults(run=_inspect)
     scored = commands.add_parser("score", help="predict measured cases and compare")
     scored.add_argument("kind", help=f"one of {', '.join(score.KINDS)}")

@@ -32,8 +32,8 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
-COMPRESSED = frozenset({"custom_config"})
-"""Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json."""
+COMPRESSED = frozenset({"custom_config", "custom_network"})
+"""Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json, the summary of a network."""
 MAX_COMPRESSED_TEXT = 20_000
 DICTIONARY = (
     b'"layer_types":["sliding_attention","full_attention","linear_attention"],"quantization_config":{"quant_method":"'
@@ -117,7 +117,7 @@ def to_query(scenario: AnyView, *, catalog_version: str) -> str:
         raise InputError(
             "link",
             f"{len(query)} characters",
-            f"at most {MAX_LINK_CHARACTERS}: shorten the notes, the lists or the pasted config.json",
+            f"at most {MAX_LINK_CHARACTERS}: shorten the notes, the lists or what was pasted of your own model",
         )
     return query
 

@@ -205,7 +205,12 @@ class DeepLearningScenario(ScenarioBase):
     """A deep learning model (vision, speech, text encoder, diffusion step) under load."""
 
     kind: Literal["deep_learning"] = "deep_learning"
-    model: CatalogId = Field("torchvision-resnet50", description="Catalog id of the model.")
+    model: CatalogId = Field(
+        "torchvision-resnet50", description="Catalog id of the model; custom with a network of your own."
+    )
+    custom_network: str | None = Field(
+        None, max_length=6_000, description="Summary of a network of your own, as inspect --summary prints it."
+    )
     input_size: int | None = Field(
         None,
         ge=1,

@@ -57,6 +57,8 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
     if "measured_curve" in strategies:
         curves = ["t4~bert-base-uncased~512~tensorrt~fp16~fused~1=2.1,8.5=9.4", "a30~x~1~onnxruntime~int8~math~64=0.5"]
         strategies["measured_curve"] = st.one_of(st.none(), st.sampled_from(curves))
+    if "custom_network" in strategies:
+        strategies["custom_network"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
     if "max_batched_tokens" in strategies:
         strategies["max_batched_tokens"] = st.integers(128, 100_000)
     if "turns_per_conversation" in strategies:

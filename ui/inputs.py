@@ -64,6 +64,7 @@ LABELS = {
     "output_cv": "Spread of reply lengths (CV)",
     "arrival_squared_cv": "Burstiness (squared CV of gaps)",
     "custom_config": "config.json of your model",
+    "custom_network": "Summary of your network",
     "checkpoint_bytes": "Weights by the checkpoint's header (bytes)",
     "input_size": "Input size",
     "precision": "Precision",

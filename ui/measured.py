@@ -12,10 +12,10 @@ import streamlit as st
 
 from sizing.catalog import Catalog
 from sizing.deep_learning.charts import MeasuredChart, measured_chart
-from sizing.deep_learning.graph import graph
 from sizing.deep_learning.measured import FIELD, curve_of, median_errors, parse_curve, said_of
 from sizing.deep_learning.memory import gpu_memory
 from sizing.deep_learning.perf_csv import MAX_BYTES, GpuRow, Measured, read_measured
+from sizing.deep_learning.pipeline import facts_of
 from sizing.errors import InputError
 from sizing.plan import Plan
 from sizing.scenario import DeepLearningScenario
@@ -128,7 +128,7 @@ def _taken(state: PageState, content: bytes) -> Read:
     )
     if not found.points:
         return Read(found=found)
-    facts = graph(state.catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, state.catalog)
     curve = curve_of(scenario, facts, accelerator=st.session_state[PART], points=found.points).text()
     adopt(state, {FIELD: curve}, keep=type(scenario).model_fields)
     return Read(found=found, curve=curve)
@@ -151,7 +151,7 @@ def _said(state: PageState, found: Measured) -> None:
 
 def _memory_row(state: PageState, row: GpuRow) -> tuple[str, ...]:
     scenario: DeepLearningScenario = state.scenario
-    facts = graph(state.catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, state.catalog)
     predicted = gpu_memory(
         facts,
         runtime=scenario.runtime,
@@ -177,7 +177,7 @@ def _compared(state: PageState) -> None:
     except InputError as error:
         st.markdown(f":red[{plain(str(error))}]")
         return
-    facts = graph(state.catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, state.catalog)
     before, after = median_errors(shown.rows)
     st.markdown(
         plain(said_of(scenario, curve, facts, name=state.catalog.accelerator(curve.accelerator).name))

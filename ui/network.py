@@ -29,7 +29,7 @@ def draw_network(scenario: DeepLearningScenario, catalog: Catalog, best: Deploym
     """Closed sections: memory over the pass, stages where it is a pipeline, and the batch at which each GPU is full."""
     st.subheader("Where the memory goes", anchor="network")
     folded("Memory over the forward pass, operator by operator", "live", lambda: _live(scenario, catalog))
-    if catalog.deep_learning_model(scenario.model).stages:
+    if _facts(scenario, catalog).stages:
         folded("Stages of the pipeline: memory and time of each", "stages", lambda: _stages(scenario, catalog, best))
     folded("The batch at which each GPU is full", "full", lambda: _full(scenario, catalog))
 

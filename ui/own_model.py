@@ -15,7 +15,7 @@ import streamlit as st
 from sizing.catalog import Catalog
 from sizing.catalog_rows import LlmModel
 from sizing.errors import InputError
-from sizing.inspect import CONFIG, Inspection, inspect_file, inspection_text
+from sizing.inspect import CONFIG, ONNX, Inspection, inspect_file, inspection_text
 from sizing.llm.checkpoint import GGUF
 from sizing.llm.config import parse_config
 from sizing.llm.models import CUSTOM, model_of, parsed
@@ -136,6 +136,10 @@ def _take(source: bytes | BinaryIO, name: str) -> None:
     state: PageState = st.session_state["page:llm"]
     try:
         found = inspect_file(source, name=name)
+        if found.format == ONNX:
+            raise InputError(
+                "file", "an ONNX file", "a config.json or a checkpoint; ONNX is read on the deep learning page"
+            )
         if found.format == CONFIG:
             text = source if isinstance(source, bytes) else source.getvalue()  # type: ignore[attr-defined]
             st.session_state[READ] = _take_config(state, text)

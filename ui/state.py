@@ -23,7 +23,11 @@ from sizing.plan import Plan
 from sizing.planner import plan
 from sizing.scenario import problems
 
-TOGETHER = {"model": ("model", "custom_config", "checkpoint_bytes"), "custom_config": ("model", "custom_config")}
+TOGETHER = {
+    "model": ("model", "custom_config", "checkpoint_bytes", "custom_network"),
+    "custom_config": ("model", "custom_config"),
+    "custom_network": ("model", "custom_network"),
+}
 """Fields that name the model between them: refused together, set to their usual values together."""
 
 

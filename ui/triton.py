@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from sizing.deep_learning.graph import graph
+from sizing.deep_learning.pipeline import facts_of
 from sizing.deep_learning.triton import batch_sweep, checks, load_test, serving, triton_config
 from sizing.plan import Deployment, Plan
 from sizing.scenario import DeepLearningScenario
@@ -24,7 +24,7 @@ def draw_triton(state: PageState, plan: Plan) -> None:
 
 def _draw(state: PageState, best: Deployment) -> None:
     scenario: DeepLearningScenario = state.scenario
-    facts = graph(state.catalog, scenario.model, input_size=scenario.input_size, attention=scenario.attention)
+    facts = facts_of(scenario, state.catalog)
     if facts.stages:
         st.caption(
             f"{plain(facts.model.name)} is a pipeline of {len(facts.stages)} stages. Triton serves one as an ensemble, with a "

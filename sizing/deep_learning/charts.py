@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from sizing.catalog import Catalog
 from sizing.deep_learning.batcher import batcher, capacity_per_ms
-from sizing.deep_learning.graph import graph
 from sizing.deep_learning.host import host_work
-from sizing.deep_learning.measured import Compared, compared, measured_law, parse_curve, recalibrated
+from sizing.deep_learning.measured import Compared, compared, measured_law, model_key, parse_curve, recalibrated
 from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes, weights_bytes
 from sizing.deep_learning.pipeline import facts_of, law_of
 from sizing.deep_learning.processor import processor_law, session_on
@@ -183,16 +182,18 @@ def measured_chart(scenario: DeepLearningScenario, catalog: Catalog) -> Measured
     if scenario.measured_curve is None:
         raise InputError("measured_curve", None, "measured times of batches")
     curve = parse_curve(scenario.measured_curve)
+    own = curve.model == model_key(scenario)
     then = scenario.model_copy(
         update={
-            "model": curve.model,
+            "model": scenario.model if own else curve.model,
+            "custom_network": scenario.custom_network if own else None,
             "input_size": curve.input_size,
             "runtime": curve.runtime,
             "precision": curve.precision,
             "attention": curve.attention,
         }
     )
-    facts = graph(catalog, then.model, input_size=then.input_size, attention=then.attention)
+    facts = facts_of(then, catalog)
     part = catalog.accelerator(curve.accelerator)
     before = law_of(facts, part, runtime=then.runtime, precision=then.precision)
     after = recalibrated(before, curve.batches, curve.times_ms)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sizing.catalog import Catalog
 from sizing.catalog_rows import DeepLearningModel, Trace, Trust
+from sizing.deep_learning.operators import OperatorKind, Totals
 from sizing.errors import InputError
 from sizing.scenario import Attention
 
@@ -75,6 +76,8 @@ class Graph:
     trust: Trust
     source: str
     stages: tuple[Stage, ...] = ()
+    work: tuple[tuple[OperatorKind, Totals], ...] = ()  # by kind of operator, of a network of one's own
+    live_bytes_fp32: tuple[int, ...] = ()  # over its forward pass
 
     @property
     def parameters(self) -> int:

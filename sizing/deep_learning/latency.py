@@ -94,9 +94,8 @@ class BatchLaw:
 def network_of(graph: Graph) -> Found:
     """Operators of a catalog model at its input size: known by name, of its own totals, or borrowed; scaled to its own
     multiply-adds where they differ."""
-    totals = getattr(graph, "totals", None)
-    if totals:
-        return Found(of_totals(totals), "", "", "own operators by kind", 0.2)
+    if graph.work:
+        return Found(of_totals(dict(graph.work)), "", "", "own operators by kind", 0.2)
     outputs = OUTPUTS_SHARE * graph.sum_activation_bytes_fp32 / 4
     return _network(graph.model.id, graph.model.name, graph.size, graph.macs, outputs, float(graph.parameters))
 

@@ -54,6 +54,8 @@ def live_pass(graph: Graph, attention: Attention, *, name: str | None = None) ->
     >>> found.peak_module, max(found.live_bytes)
     ('layer1.0.downsample.1', 10436608)
     """
+    if graph.live_bytes_fp32:
+        return _own(graph, name)
     keys = []
     for key in _profiles():
         model, size, *kind = key.split("@")
@@ -74,6 +76,22 @@ def live_pass(graph: Graph, attention: Attention, *, name: str | None = None) ->
         peak_operator=row["peak_at"].removeprefix("aten::"),
         peak_module=row["peak_in"],
         traced_size=traced_size,
+    )
+
+
+def _own(graph: Graph, name: str | None) -> LivePass:
+    """The pass of a network of one's own, from its summary."""
+    live = graph.live_bytes_fp32
+    where, _, operator = (graph.peak_at or "").rpartition(" (")
+    return LivePass(
+        name=name or graph.model.name,
+        operators=graph.operators,
+        after_operators=tuple(round((i + 1) * graph.operators / len(live)) for i in range(len(live))),
+        live_bytes=live,
+        peak_point=live.index(max(live)),
+        peak_operator=operator.rstrip(")"),
+        peak_module=where,
+        traced_size=graph.size,
     )
 
 

@@ -15,6 +15,7 @@ the prior being centred on the prediction and as wide as its interval; so one ro
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,6 +29,7 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.latency import BatchLaw
+from sizing.deep_learning.own import CUSTOM
 from sizing.deep_learning.perf_csv import Point
 from sizing.errors import InputError
 from sizing.plan import Step
@@ -136,7 +138,7 @@ def check_curve(scenario: DeepLearningScenario, catalog: Catalog) -> None:
         return
     curve = parse_curve(scenario.measured_curve)
     for name, known in ((curve.accelerator, catalog.accelerators), (curve.model, catalog.deep_learning_models)):
-        if name not in known and name != scenario.model:
+        if name not in known and not name.startswith(f"{CUSTOM}-"):
             raise InputError(FIELD, name, "measurements of an accelerator and a model of the catalog")
 
 
@@ -158,7 +160,7 @@ def curve_of(
     means = np.exp([np.log(part).mean(axis=0) for part in parts])
     return MeasuredCurve(
         accelerator=accelerator,
-        model=scenario.model,
+        model=model_key(scenario),
         input_size=graph.size,
         runtime=scenario.runtime,
         precision=scenario.precision,
@@ -168,12 +170,19 @@ def curve_of(
     )
 
 
+def model_key(scenario: DeepLearningScenario) -> str:
+    """What a curve names as its model: the catalog id, or for a network of one's own custom and a checksum of its summary."""
+    if scenario.custom_network is None:
+        return scenario.model
+    return f"{scenario.model}-{zlib.crc32(scenario.custom_network.encode()):08x}"
+
+
 def in_use(scenario: DeepLearningScenario, graph: Graph, accelerator_id: str) -> MeasuredCurve | None:
     """The scenario's measurements if they were made on this accelerator with this model, size, runtime and precision."""
     if scenario.measured_curve is None or scenario.gpu_share != "whole" or scenario.reserved_share > 0.0:
         return None  # times were measured on a whole GPU
     curve = parse_curve(scenario.measured_curve)
-    here = (scenario.model, graph.size, scenario.runtime, scenario.precision, scenario.attention, accelerator_id)
+    here = (model_key(scenario), graph.size, scenario.runtime, scenario.precision, scenario.attention, accelerator_id)
     there = (curve.model, curve.input_size, curve.runtime, curve.precision, curve.attention, curve.accelerator)
     return curve if here == there else None
 

@@ -15,6 +15,8 @@ from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import Graph, graph
 from sizing.deep_learning.latency import BatchLaw, batch_law
 from sizing.deep_learning.memory import stage_bytes
+from sizing.deep_learning.own import CUSTOM, own_graph
+from sizing.errors import InputError
 from sizing.scenario import DeepLearningPrecision, DeepLearningRuntime, DeepLearningScenario
 from sizing.units import MS_PER_S
 
@@ -44,8 +46,11 @@ class StageShare:
 def facts_of(scenario: DeepLearningScenario, catalog: Catalog) -> Graph:
     """Facts of the scenario's model or pipeline, per sample in fp32: multiply-adds [count] and activations [bytes].
 
-    Raises InputError for an unknown model or a size that cannot be sized.
+    Raises InputError for an unknown model or a size that cannot be sized, or for a summary of a network of one's own that is
+    missing, not wanted or not understood.
     """
+    if scenario.custom_network is not None or scenario.model == CUSTOM:
+        return _own(scenario)
     return graph(
         catalog,
         scenario.model,
@@ -54,6 +59,17 @@ def facts_of(scenario: DeepLearningScenario, catalog: Catalog) -> Graph:
         steps=scenario.steps,
         output_tokens=scenario.output_tokens,
     )
+
+
+def _own(scenario: DeepLearningScenario) -> Graph:
+    if scenario.custom_network is None:
+        raise InputError("custom_network", None, "the summary of the network, as the model is custom")
+    if scenario.model != CUSTOM:
+        raise InputError("model", scenario.model, f"{CUSTOM}, as the scenario carries a network of its own")
+    found = own_graph(scenario.custom_network)
+    if scenario.input_size not in (None, found.size):
+        raise InputError("input_size", scenario.input_size, f"{found.size}, the size that the summary was made for")
+    return found
 
 
 def law_of(

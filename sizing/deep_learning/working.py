@@ -7,6 +7,7 @@ from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.latency import BatchLaw
 from sizing.deep_learning.measured import measured_steps
 from sizing.deep_learning.memory import batch_at_bytes, sample_bytes, stage_bytes, weights_bytes
+from sizing.deep_learning.own import CUSTOM
 from sizing.deep_learning.pipeline import shares
 from sizing.deep_learning.runtime_memory import memory_rule
 from sizing.deep_learning.runtimes import element_bytes
@@ -38,6 +39,7 @@ def model_steps(scenario: DeepLearningScenario, graph: Graph) -> tuple[Step, ...
     if graph.stages:
         sizes = stage_bytes(graph, runtime=runtime, precision=precision)
         weights_text = " + ".join(f"{s.weights:,} ({s.name})" for s in sizes)
+    where_from = "from the file's summary" if model.id == CUSTOM else "from the catalog"
 
     def step(quantity: str, formula: str, numbers: str, value: float, unit: str, source: str, trust: str) -> Step:
         return Step(
@@ -45,7 +47,7 @@ def model_steps(scenario: DeepLearningScenario, graph: Graph) -> tuple[Step, ...
         )
 
     return (
-        step("Parameters", "from the catalog", f"{graph.parameters:,}", graph.parameters, "parameters", model.source, model.trust),
+        step("Parameters", where_from, f"{graph.parameters:,}", graph.parameters, "parameters", model.source, model.trust),
         step("Weights", "parameters x bytes each", weights_text, weights, "bytes", model.source, model.trust),
         step("Multiply-adds of a sample", "one forward pass", at, graph.macs, "multiply-adds", source, trust),
         step("Sum of activations of a sample", "everything a forward pass writes (fp32) x element / 4",

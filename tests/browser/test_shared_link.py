@@ -159,12 +159,8 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         assert field(page, "notes").startswith("Two lines:\nthe second")
         changed.add("notes")
         assert_answers_its_link(page)
-    elsewhere = {
-        "kind",
-        "custom_config",
-        "expert_parallel",
-        "measured_curve",
-    }  # uploads: test_own_model.py, test_measured_upload.py
+    # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py.
+    elsewhere = {"kind", "custom_config", "custom_network", "expert_parallel", "measured_curve"}
     assert (
         changed | {"accelerators", "concurrency", "requests_per_s"}
         >= set(links.LINK_TYPES[name].model_fields) - elsewhere
