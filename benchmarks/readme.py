@@ -45,9 +45,18 @@ def speed_table() -> str:
     return "\n".join(["", note, "", *lines[first:last], ""])
 
 
+def networks_table() -> str:
+    """The head of benchmarks/DEEP_LEARNING_SPEED.md: error of the time of a batch on what was held back."""
+    lines = (ROOT / "benchmarks" / "DEEP_LEARNING_SPEED.md").read_text(encoding="utf-8").splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("| | runs"))
+    last = next(i for i in range(first, len(lines)) if not lines[i])
+    note = "Absolute error of throughput (timm tables: one batch a network) and of latency (batch curves)."
+    return "\n".join(["", note, "", *lines[first:last], ""])
+
+
 def rendered(text: str) -> str:
     """README text with each generated table in its place, between its two markers."""
-    tables = {"examples": examples_table(), "catalogs": catalogs_table(), "speed": speed_table()}
+    tables = {"examples": examples_table(), "catalogs": catalogs_table(), "speed": speed_table(), "networks": networks_table()}
     for name, table in tables.items():
         start, end = f"<!-- {name}: written by python -m benchmarks.readme -->", f"<!-- end of {name} -->"
         before, rest = text.split(start)
