@@ -56,7 +56,12 @@ def networks_table() -> str:
 
 def rendered(text: str) -> str:
     """README text with each generated table in its place, between its two markers."""
-    tables = {"examples": examples_table(), "catalogs": catalogs_table(), "speed": speed_table(), "networks": networks_table()}
+    tables = {
+        "examples": examples_table(),
+        "catalogs": catalogs_table(),
+        "speed": speed_table(),
+        "networks": networks_table(),
+    }
     for name, table in tables.items():
         start, end = f"<!-- {name}: written by python -m benchmarks.readme -->", f"<!-- end of {name} -->"
         before, rest = text.split(start)

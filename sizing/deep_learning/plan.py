@@ -160,7 +160,7 @@ def side_by_side(gpu: Side, cpu: Side) -> tuple[str, ...]:
         f"Side by side, {winner} cheaper: {with_gpu.instances} x {with_gpu.instance_type} with GPUs "
         f"{format_usd(with_gpu.cost.usd_per_month)} a month, {without.instances} x {without.instance_type} without "
         f"{format_usd(without.cost.usd_per_month)}, {dear.cost.usd_per_month / cheap.cost.usd_per_month:.3g} times apart. "
-        f"CPU times are compared with {CHECKED}.",
+        f"CPU times rest on {CHECKED}.",
     )
 
 

@@ -157,8 +157,8 @@ def _processor_steps(graph: Graph, choice: Choice) -> tuple[Step, ...]:
     return (
         Step(
             quantity="k of a sample",
-            formula="2 x multiply-adds / (cores x clock x FLOPs a cycle x share) + 2 x sum of activations x passes / bandwidth + CPU part / vCPUs",
-            with_numbers=f"2 x {graph.macs:,.0f} / ({session.cores:.3g} x {core.ghz:g} GHz x {core.flops_per_cycle} x "
+            formula="2 x multiply-adds / (cores^0.9 x clock x FLOPs a cycle x share) + 2 x sum of activations x passes / bandwidth + CPU part / vCPUs",
+            with_numbers=f"2 x {graph.macs:,.0f} / ({session.cores:.3g}^{processor.CORE_POWER:g} x {core.ghz:g} GHz x {core.flops_per_cycle} x "
             f"{processor.COMPUTE_SHARE:g}) + 2 x {graph.sum_activation_bytes_fp32:,} x {processor.TRAFFIC_PASSES:g} / "
             f"({session.cores:.3g} x {core.gb_per_s:g} GB/s) + {choice.cpu_ms:.3g} ms / {session.vcpus:.3g}",
             value=law.k_ms,

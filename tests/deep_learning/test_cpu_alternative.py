@@ -11,7 +11,7 @@ from sizing.catalog import load
 from sizing.deep_learning import plan
 from sizing.deep_learning.graph import graph
 from sizing.deep_learning.host import host_work, network_requests_per_s
-from sizing.deep_learning.processor import Core, Session, processor_law, session_on
+from sizing.deep_learning.processor import OWN_CORE_GHZ, OWN_RUNS, Core, Session, processor_law, session_on
 from sizing.deep_learning.runtimes import Unsupported
 from sizing.deep_learning.sharing import given, share_of
 from sizing.plan import Deployment
@@ -47,27 +47,39 @@ def test_either_is_the_cheaper_of_both_and_named_accelerators_leave_gpus_only() 
     assert best(runtime="onnxruntime_cpu", model=SMALL, requests_per_s=5.0).accelerator is None
 
 
-def test_time_on_the_fitted_cpu_is_near_timms_table() -> None:
-    """Median error on the 18 models of the table, on the machine of the fit: 14 cores, 3.3 GHz, AVX-512, 94 GB/s."""
-    like = load().instance("aws-c7i-4xlarge")
-    session = Session(like, 14.0, 28.0, 1, 2**36, Core(3.3, 64, 94 / 14))
+def test_time_of_one_core_is_near_our_own_runs() -> None:
+    """ONNX Runtime on one core of about 240 GFLOP/s: each network within 25 %, all of them within 12 % in the median."""
+    session = Session(load().instance("aws-c7i-4xlarge"), 1.0, 2.0, 1, 2**36, Core(OWN_CORE_GHZ, 64, 4.8))
     errors = []
+    for model, one_ms, of_four_ms in OWN_RUNS:
+        law = processor_law(graph(CATALOG, model), session, cpu_ms=0.0, precision="fp32")
+        errors += [law.latency_ms(1) / one_ms - 1.0, law.latency_ms(4) / 4 / of_four_ms - 1.0]
+        assert law.low_ms(1) <= one_ms <= law.high_ms(1)
+    assert max(map(abs, errors)) < 0.25
+    assert np.median(np.abs(errors)) < 0.12
+
+
+def test_pytorch_on_fourteen_cores_is_never_faster_than_what_is_predicted() -> None:
+    """timm's table: fp32, large batches, i9-10940X of 3.3 GHz with AVX-512 and 94 GB/s."""
+    session = Session(load().instance("aws-c7i-4xlarge"), 14.0, 28.0, 1, 2**36, Core(3.3, 64, 94 / 14))
+    slower = []
     for model in CATALOG.deep_learning_models.values():
         if model.reference_cpu_i9_10940x_fp32_per_s is not None:
             law = processor_law(graph(CATALOG, model.id), session, cpu_ms=0.0, precision="fp32")
-            errors.append(abs(law.k_ms * model.reference_cpu_i9_10940x_fp32_per_s / 1000.0 - 1.0))
+            slower.append(1000.0 / model.reference_cpu_i9_10940x_fp32_per_s / law.k_ms)
             assert law.bound_ms(8) <= law.low_ms(8) < law.latency_ms(8) < law.high_ms(8)
-    assert len(errors) == 18
-    assert np.median(errors) < 0.18
+    assert len(slower) == 18
+    assert min(slower) > 1.0
+    assert 2.0 < np.median(slower) < 6.0
 
 
-def test_twice_the_cores_take_half_the_time_a_sample() -> None:
+def test_twice_the_cores_take_little_more_than_half_the_time_a_sample() -> None:
     facts = graph(CATALOG, SMALL)
     small, large = (session_on(CATALOG.instance(f"aws-c7i-{size}xlarge")) for size in (2, 4))
     assert small is not None
     assert large is not None
     slow, fast = (processor_law(facts, s, cpu_ms=2.0, precision="fp32") for s in (small, large))
-    assert slow.k_ms == pytest.approx(2 * fast.k_ms)
+    assert 1.8 * fast.k_ms < slow.k_ms < 2.0 * fast.k_ms
 
 
 def test_slices_split_memory_and_count_on_one_gpu() -> None:
