@@ -33,6 +33,7 @@ from screen import (
 from benchmarks.dashboard import ROOT, serve, settle
 from sizing import catalog as catalogs
 from sizing import link as links
+from sizing.catalog import load
 from sizing.scenario import scenario_from_yaml
 from sizing.units import format_usd
 from ui.inputs import LABELS, words
@@ -89,7 +90,7 @@ CHANGES: dict[str, list[Change]] = {
         (switch, ("Users",), "requests_per_s", ""),
         *_numbers(concurrency=8, latency_target_ms=900.5),
         (choose, ("Attention", "math"), "attention", "math"),
-        (choose, ("Runtime", "ONNX Runtime (CUDA)"), "runtime", "onnxruntime"),
+        (choose, ("Runtime", "ONNX Runtime"), "runtime", "onnxruntime"),
         (choose, ("Arena of ONNX Runtime", "as requested"), "ort_arena", "same_as_requested"),
         (choose, ("Limits hold at percentile", "99"), "slo_percentile", "99"),
         *_numbers(utilization_cap=0.6, cpu_ms_per_request=1.5, think_time_s=0.5, spare_replicas=1),
@@ -133,7 +134,7 @@ def _narrow_to_the_chosen_hardware(page: Page) -> set[str]:
     best = assert_answers_its_link(page).recommended
     assert best is not None
     if best.accelerator is not None:
-        choose(page, "Accelerators", best.accelerator_name or "")
+        choose(page, "Accelerators", load().accelerator(best.accelerator).name)  # without the share of it
         assert field(page, "accelerators") == best.accelerator
     choose(page, "Clouds", words(best.provider))
     assert field(page, "providers") == best.provider
