@@ -1,9 +1,10 @@
-"""Time of one batch on one GPU: latency(b) = t0 + k b, the line through the times that the speed model predicts.
+"""Time of one batch on one GPU: latency(b) = t0 + k b, the chord of the times that the speed model predicts.
 
 The speed model (`speed.py`) takes the operators of the network: of the file of traces where it is known, of its own totals, or
 borrowed from the nearest network. Its constants are fitted to measured runs (`catalogs/deep_learning_speed.yaml`). The line goes
-through its times at batches of 1 to `LARGEST`; how far it misses them widens the interval. It is never faster than the dense
-peak or than one read of the weights at peak bandwidth.
+through its times at batches 1 and `MAX_BATCH`, so that between them it is a mean of two times with positive weights: where both
+fall, as with more bandwidth, it falls at every batch. A line of least squares tilts instead. How far the chord misses the times
+between widens the interval. It is never faster than the dense peak or than one read of the weights at peak bandwidth.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import numpy as np
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.memory import MAX_BATCH
 from sizing.deep_learning.networks import Found, borrowed, known, of_totals
 from sizing.deep_learning.rates import Use, interval, sustained_flops, use_of
 from sizing.deep_learning.runtimes import Format, format_on
-from sizing.deep_learning.speed import Floats, Rates, Runs, Times, batch_times, join
+from sizing.deep_learning.speed import Floats, Network, Rates, Runs, Times, batch_times, join
 from sizing.scenario import DeepLearningPrecision, DeepLearningRuntime
 from sizing.units import MS_PER_S
 
-BATCHES = tuple(2.0**power for power in range(10))
-"""Batches whose times the line goes through [samples]."""
+BATCHES = (*(2.0**power for power in range(10)), float(MAX_BATCH))
+"""Batches whose times are predicted [samples]: the line goes through the first and the last."""
 RUNTIME_OF: dict[str, tuple[str, ...]] = {
     "pytorch_eager": ("eager",),
     "torch_compile": ("compile",),
@@ -48,8 +50,25 @@ NO_CURVES = ("eager", "compile")
 """Runtimes whose constants come from throughput tables alone."""
 FEW_NETWORKS_ERROR = 0.3
 """Further error of runtimes that were measured on a few networks only [log, 80 %]; about how far one network's factor lies off."""
+LAUNCHES_PER_OPERATOR = (0.23, 0.84)
+"""Least and most launches for each operator of a trace [1], of the 33 catalog models whose operators are known by name: a trace also
+counts views. A borrowed network is brought within: one of like work may be cut in a few large operators or in many small ones."""
+EAGER_HOST_US = 30.0
+"""Host time of one launch in eager PyTorch [us]. The tables behind its other constants hold full GPUs only, so that they do not
+tell it: BERT base takes 6.5 to 7.3 ms at batch 1 whether of 16 or 256 tokens, on A100 (optimum-benchmark, fast-mteb)."""
+MEASURED_PRECISIONS: dict[str, tuple[str, ...]] = {
+    "pytorch_eager": ("fp16", "bf16"), "torch_compile": ("fp16", "bf16"), "tensorrt": ("tf32", "fp16", "bf16", "int8"),
+    "onnxruntime": ("fp16", "bf16"), "onnxruntime_tensorrt": ("fp16", "bf16"),
+}  # fmt: skip
+"""Formats that products of a runtime were measured in; bf16 stands with fp16."""
+NEW_PRECISION_ERROR = 0.23
+"""Further error of another format [log, 80 %]: the spread of the fitted factor of fp32, 1.87 to 2.99 (deep_learning_speed.yaml)."""
 NO_VECTOR_SHARE = 1 / 16
 """Vector rate of a GPU whose fp32 rate is not known, as a share of its dense rate [1]; depthwise convolutions run on it."""
+
+MOST_OF_PEAK = 0.9
+"""Share of the dense peak that no product exceeds where the catalog has no measured one [1]. The best measured reach 0.87 on A100,
+0.80 on H100, 0.78 on B200 (catalogs/accelerators.yaml); fp32 has no tensor units to feed and comes nearer its peak."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +116,16 @@ def network_of(graph: Graph) -> Found:
     if graph.work:
         return Found(of_totals(dict(graph.work)), "", "", "own operators by kind", 0.2)
     outputs = OUTPUTS_SHARE * graph.sum_activation_bytes_fp32 / 4
-    return _network(graph.model.id, graph.model.name, graph.size, graph.macs, outputs, float(graph.parameters))
+    parameters, operators = float(graph.parameters), graph.operators
+    return _network(graph.model.id, graph.model.name, graph.size, graph.macs, outputs, parameters, operators)
 
 
 @lru_cache(maxsize=1024)
-def _network(id_: str, name: str, size: int, macs: float, outputs: float, parameters: float) -> Found:
+def _network(id_: str, name: str, size: int, macs: float, outputs: float, parameters: float, operators: int) -> Found:
     found = known(NAMES.get(id_, name), size) if macs > 0 else None
     if found is None:
-        return borrowed(name, max(macs, 1.0), outputs, parameters)
+        found = borrowed(name, max(macs, 1.0), outputs, parameters)
+        return replace(found, network=_cut(found.network, operators))
     own = float((found.network.macs * found.network.launches).sum())
     ratio = macs / own if own else 1.0
     if abs(math.log(ratio)) <= SAME_SHARE:
@@ -116,6 +137,14 @@ def _network(id_: str, name: str, size: int, macs: float, outputs: float, parame
         wide=found.network.wide * ratio,
     )
     return replace(found, network=network, error=math.hypot(found.error, min(0.4, 0.5 * abs(math.log(ratio)))))
+
+
+def _cut(network: Network, operators: int) -> Network:
+    """The same work in as many launches as a trace of so many operators makes at least or at most."""
+    made, (least, most) = float(network.launches.sum()), LAUNCHES_PER_OPERATOR
+    times = min(max(made, least * operators), most * operators) / made if operators else 1.0
+    each = {name: getattr(network, name) / times for name in ("macs", "moved", "wide", "weights")}
+    return replace(network, launches=network.launches * times, **each)
 
 
 @lru_cache(maxsize=1024)
@@ -130,6 +159,8 @@ def rates_on(part: Accelerator, runtime: str, precision: str, network: str) -> R
         for name in Rates.__dataclass_fields__
         if name not in ("launched", "kernel_area")
     }
+    if runtime == "pytorch_eager":
+        columns["host_us"] = np.full_like(columns["host_us"], EAGER_HOST_US)
     area = np.mean([use.rates.kernel_area for use in uses], axis=0)
     return Rates(**columns, launched=uses[0].rates.launched, kernel_area=area)
 
@@ -150,7 +181,14 @@ def _times(found: Found, part: Accelerator, format_: Format, runtime: str, batch
         bandwidth_bytes_per_s=part.memory_bandwidth_bytes_per_s * ones, element_bytes=format_.activation_bytes * ones,
         weight_bytes=format_.weight_bytes * ones, wide_bytes=0.0 * ones,
     )  # fmt: skip
-    return batch_times(runs, repeated)
+    return batch_times(runs, repeated, _most_of_peak(part, compute, peak))
+
+
+def _most_of_peak(part: Accelerator, compute: str, peak_flops_per_s: float) -> float:
+    """Share of a rate [1] that no product exceeds: the best product measured on the GPU, else `MOST_OF_PEAK`."""
+    of_format = {"fp16": part.measured_bf16_tflops, "bf16": part.measured_bf16_tflops, "fp8": part.measured_fp8_tflops}
+    measured = of_format.get(compute)
+    return min(MOST_OF_PEAK, measured * 1e12 / peak_flops_per_s) if measured else MOST_OF_PEAK
 
 
 def batch_law(
@@ -158,8 +196,8 @@ def batch_law(
 ) -> BatchLaw:
     """Law of the time of a batch [ms] on one accelerator; raises `Unsupported` where runtime or precision do not run.
 
-    t0 and k minimise sum over batches of ((t0 + k b) / time(b) - 1)^2; k is not under the operations at dense peak, t0 + k not
-    under one read of the weights.
+    k = (time(B) - time(1)) / (B - 1) and t0 = time(1) - k with B = `MAX_BATCH`; neither time is under the operations at dense peak
+    or under one read of the weights, so that no batch between them is.
 
     Source: `speed.py`; constants of catalogs/deep_learning_speed.yaml.
 
@@ -176,20 +214,21 @@ def batch_law(
     found = network_of(graph)
     times = _times(found, accelerator, format_, runtime, BATCHES)
     batch = np.array(BATCHES)
-    last = len(batch) - 1
-    t0, k = _line(batch, times.total)
-    k = max(k, compute_bound, 1e-9)
-    t0 = max(t0, weights_bound - k, 1e-6)
-    missed = float(np.sort(np.abs(np.log((t0 + k * batch) / times.total)))[int(0.8 * last)])
-    base = rates_on(accelerator, runtime, format_.compute, found.name).base_ms[0]
+    base = float(rates_on(accelerator, runtime, format_.compute, found.name).base_ms[0])
+    t0, k = _chord(batch, np.maximum(times.total, base + np.maximum(compute_bound * batch, weights_bound)))
+    # The batches between the ends; the chord meets the ends themselves.
+    last = len(batch) - 2
+    off = np.abs(np.log((t0 + k * batch) / times.total))[: last + 1]
+    missed = float(np.sort(off)[int(0.8 * last)])
     measured = RUNTIME_OF[runtime]
     few = 0.0 if measured[0] in NO_CURVES else FEW_NETWORKS_ERROR
-    further = math.hypot(found.error, graph.error_share, missed, few)
+    other = 0.0 if format_.compute in MEASURED_PRECISIONS[runtime] else NEW_PRECISION_ERROR
+    further = math.hypot(found.error, graph.error_share, missed, few, other)
     ends = [interval(accelerator, one, further=further) for one in measured]
     return BatchLaw(
         t0_ms=t0,
         k_ms=k,
-        base_ms=float(base),
+        base_ms=base,
         launch_ms=float(times.host[0]),
         weights_ms=weights_bound,
         compute_ms=float(times.compute[last] / batch[last]),
@@ -203,10 +242,7 @@ def batch_law(
     )
 
 
-def _line(batch: Floats, times: Floats) -> tuple[float, float]:
-    """t0 and k of the line that misses the times least, as shares of them; neither is negative."""
-    columns = np.stack([1.0 / times, batch / times], axis=1)
-    t0, k = np.linalg.solve(columns.T @ columns, columns.T @ np.ones(len(batch)))
-    if t0 < 0.0:
-        t0, k = 0.0, float((columns[:, 1]).sum() / (columns[:, 1] ** 2).sum())
-    return float(t0), float(k)
+def _chord(batch: Floats, times: Floats) -> tuple[float, float]:
+    """t0 and k of the line through the first and the last time. t0 is not negative: a larger batch takes no longer a sample."""
+    k = float(times[-1] - times[0]) / float(batch[-1] - batch[0])
+    return max(float(times[0]) - k * float(batch[0]), 0.0), k

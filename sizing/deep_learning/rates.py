@@ -79,9 +79,9 @@ def sustained_flops(part: Accelerator, precision: str) -> float | None:
         return part.peak_flops_per_s("fp32")
     if precision == "tf32":
         return part.peak_flops_per_s("tf32") or part.peak_flops_per_s("fp32")
-    peak = part.peak_flops_per_s("int8" if precision == "int8" else "bf16" if precision == "bf16" else "fp16")
+    peak = part.peak_flops_per_s(precision if precision in ("int8", "bf16", "fp8") else "fp16")
     if peak and precision != "int8" and part.fp32_tflops and architecture(part) in DUAL_RATE:
-        return min(peak, 2.0 * part.fp32_tflops * 1e12)
+        return min(peak, (4.0 if precision == "fp8" else 2.0) * part.fp32_tflops * 1e12)
     return peak
 
 
@@ -91,7 +91,8 @@ def terms(
     """The constants that a run uses: for each quantity and class (or "") the terms whose logs add up. `network` names one that
     batch curves were measured on, whose graph was written from a description."""
     family, of = RUNTIMES[runtime].family, architecture(part)
-    rounded = {"amp": "fp16", "bf16": "fp16"}.get(precision, precision)
+    # Nothing was measured in fp8: it loses what int8 loses against its own peak.
+    rounded = {"amp": "fp16", "bf16": "fp16", "fp8": "int8"}.get(precision, precision)
     found: dict[tuple[str, str], tuple[Term, ...]] = {}
     wide = (("efficiency", f"architecture:{of}", ""), ("efficiency", f"gpu:{part.id}", ""),
             ("efficiency", f"runtime:{runtime}", ""), ("efficiency", f"precision:{rounded}", ""),

@@ -11,6 +11,7 @@ Source: roofline model (Williams, Waterman, Patterson 2009, CACM 52(4)); constan
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,8 +109,9 @@ class Times:
     total: Floats
 
 
-def batch_times(runs: Runs, rates: Rates) -> Times:
-    """Time of one batch of each run and its parts [ms], by the law at the head of this module."""
+def batch_times(runs: Runs, rates: Rates, most: float = math.inf) -> Times:
+    """Time of one batch of each run and its parts [ms], by the law at the head of this module. No product takes more than the
+    share `most` [1] of the peak: fitted factors multiply to more of it where they were not measured together."""
     net, run, kind = runs.network, runs.run, runs.network.kind
     batch = runs.batch[run]
     vector = np.isin(kind, VECTOR)
@@ -118,7 +120,10 @@ def batch_times(runs: Runs, rates: Rates) -> Times:
     shape = np.where(vector, (net.depth / 9.0) ** rates.kernel_area[run], shape)
     written = np.maximum(net.moved, 1.0)
     first = np.where(vector, 0.0, TILE_MACS * rates.tile[run] * net.macs / written * peak / TILE_FLOPS_PER_S)
-    compute = 2e3 * (net.macs * batch + first) / (peak * rates.efficiency[run, kind] * shape)
+    fitted = rates.efficiency[run, kind] * shape
+    reached = np.where(vector, fitted, np.minimum(fitted, most))
+    # The first tile does not get slower where the peak is higher than what is reached of it.
+    compute = 2e3 * (net.macs * batch / reached + first / fitted) / peak
     held = np.where((kind == AT["cast"]) & (runs.wide_bytes[run] <= 0.0), 0.0, 1.0)
     size = net.moved * runs.element_bytes[run] + net.wide * runs.wide_bytes[run]
     memory = 1e3 * (held * size * batch + net.weights * runs.weight_bytes[run])

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sizing.catalog import load
+from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import graph
-from sizing.deep_learning.latency import batch_law
+from sizing.deep_learning.latency import batch_law, network_of
+from sizing.deep_learning.memory import MAX_BATCH
 from sizing.deep_learning.runtime_memory import memory_rules
 from sizing.deep_learning.runtimes import Unsupported, format_on
 
@@ -75,8 +77,8 @@ def test_runtimes_run_where_they_can() -> None:
     st.sampled_from(list(CATALOG.deep_learning_models)),
     st.sampled_from(PARTS),
     st.sampled_from(ON_GPU),
-    st.sampled_from(["fp32", "tf32", "fp16", "bf16", "int8"]),
-    st.integers(1, 2048),
+    st.sampled_from(["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]),
+    st.integers(1, MAX_BATCH),
 )
 def test_never_faster_than_physics_and_more_is_never_sooner(
     model: str, part: object, runtime: str, precision: str, batch: int
@@ -90,10 +92,67 @@ def test_never_faster_than_physics_and_more_is_never_sooner(
     assert (batch + 1) / law.latency_ms(batch + 1) > batch / law.latency_ms(batch)
 
 
-@given(st.sampled_from(PARTS), st.floats(1.0, 8.0), st.sampled_from(ON_GPU), st.integers(1, 512))
-def test_more_bandwidth_is_never_slower(part: object, factor: float, runtime: str, batch: int) -> None:
-    facts = graph(CATALOG, "torchvision-resnet50")
-    faster = part.model_copy(update={"memory_bandwidth_gb_per_s": part.memory_bandwidth_gb_per_s * factor})  # type: ignore[attr-defined]
-    one, other = (batch_law(facts, p, runtime=runtime, precision="fp16") for p in (part, faster))  # type: ignore[arg-type]
-    # The times themselves never grow (test_deep_learning_speed); the line through them tilts by less than a tenth.
-    assert other.latency_ms(batch) <= 1.1 * one.latency_ms(batch)
+FASTER = {
+    "bandwidth": ("memory_bandwidth_gb_per_s",),
+    "rate": ("fp32_tflops", "tf32_tflops", "fp16_tflops", "bf16_tflops", "fp8_tflops", "int8_tops"),
+}
+
+
+@given(
+    st.sampled_from(list(CATALOG.deep_learning_models)),
+    st.sampled_from(PARTS),
+    st.sampled_from(list(FASTER)),
+    st.floats(1.0, 8.0),
+    st.sampled_from(ON_GPU),
+    st.sampled_from(["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]),
+    st.integers(1, MAX_BATCH),
+)
+def test_more_bandwidth_or_rate_is_never_slower(
+    model: str, part: Accelerator, what: str, factor: float, runtime: str, precision: str, batch: int
+) -> None:
+    facts = graph(CATALOG, model)
+    faster = part.model_copy(update={n: getattr(part, n) * factor for n in FASTER[what] if getattr(part, n)})
+    try:
+        one, other = (batch_law(facts, p, runtime=runtime, precision=precision) for p in (part, faster))  # type: ignore[arg-type]
+    except Unsupported:
+        return
+    assert other.latency_ms(batch) <= one.latency_ms(batch) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("runtime", ON_GPU)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_no_network_reaches_the_dense_peak(runtime: str, precision: str) -> None:
+    # The best products measured reach 0.80 of it on H100; fp32 was never measured there and has to stay within 0.9.
+    most = {"fp32": 0.9, "fp16": 794.5 / 989.0}[precision]
+    h100 = CATALOG.accelerator("h100-sxm-80gb")
+    for model in ("torchvision-resnet50", "sdxl-unet", "whisper-large-v3-encoder", "timm-vit-large-patch16-224-224"):
+        law = batch_law(graph(CATALOG, model), h100, runtime=runtime, precision=precision)  # type: ignore[arg-type]
+        assert law.bound_ms(MAX_BATCH) / law.latency_ms(MAX_BATCH) < most
+
+
+@pytest.mark.parametrize(
+    ("tokens", "batch", "measured_ms"), [(32, 1, 6.69), (256, 1, 6.49), (256, 2, 9.01), (256, 64, 204.0)]
+)
+def test_bge_base_in_eager_pytorch_within_the_interval(tokens: int, batch: int, measured_ms: float) -> None:
+    # optimum-benchmark full_report.csv: A100-SXM4-80GB, pytorch fp32. At batch 1 the host's launches take the time.
+    facts = graph(CATALOG, "bert-base-uncased", input_size=tokens, attention="math")
+    law = batch_law(facts, CATALOG.accelerator("a100-sxm-80gb"), runtime="pytorch_eager", precision="fp32")
+    assert law.low_ms(batch) <= measured_ms <= law.high_ms(batch)
+
+
+@pytest.mark.parametrize("model", ["torchvision-resnet50", "bert-large-uncased", "sdxl-unet"])
+def test_fp8_is_no_slower_than_fp16_in_tensorrt(model: str) -> None:
+    h100 = CATALOG.accelerator("h100-sxm-80gb")
+    fp8, fp16 = (batch_law(graph(CATALOG, model), h100, runtime="tensorrt", precision=p) for p in ("fp8", "fp16"))  # type: ignore[arg-type]
+    assert fp8.latency_ms(64) < fp16.latency_ms(64)
+    assert fp8.slow > fp16.slow  # nothing was measured in fp8
+
+
+@pytest.mark.parametrize("model", ["whisper-large-v3-decoder-step", "sdxl-unet", "stable-diffusion-vae-decoder"])
+def test_a_borrowed_network_makes_as_many_launches_as_its_trace_has_operators_for(model: str) -> None:
+    # 32 layers of a Whisper decoder are some 1000 kernels; the network of like work it borrows has 163.
+    facts = graph(CATALOG, model)
+    network = network_of(facts).network
+    assert 0.23 * facts.operators <= network.launches.sum() * (1 + 1e-9) <= 0.84 * facts.operators * (1 + 1e-9) ** 2
+    assert (network.macs * network.launches).sum() == pytest.approx(facts.macs, rel=0.01)
+    assert (network.weights * network.launches).sum() == pytest.approx(facts.parameters, rel=0.05)
