@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms
-from sizing.deep_learning.batching import closed_batch_loop
+from sizing.deep_learning.closed import closed_batch_loop
 from sizing.deep_learning.simulation import simulate_batcher, simulate_closed_batcher
 
 OUT = Path(__file__).with_name("DYNAMIC_BATCHING.md")
@@ -141,7 +141,7 @@ def main() -> None:
         "",
         "## Closed loop",
         "",
-        "Mean values, one GPU, no delay, exponential think time.",
+        "The chain of clients that return at random (sizing/deep_learning/closed.py), one GPU, no delay, exponential think time.",
         "",
         *_table([("all", lambda c: True)], closed, [*percentiles, "throughput"]),
         "",

@@ -7,12 +7,23 @@ seed is fixed, so that the same load has the same answer. Tests and DYNAMIC_BATC
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from sizing.deep_learning.batching import PERCENTILES, BatchQueue, Floats, batch_queue, waiting_after_batch
+from sizing.deep_learning.batching import (
+    PERCENTILES,
+    TABLE_STEP,
+    TABLE_TO,
+    BatchQueue,
+    Floats,
+    batch_queue,
+    log_factorial,
+    waiting_after_batch,
+)
 
 OVERLAP_SHARE = 1 / 3
 """Share of t0 that overlaps with the batches of another instance [1]; the rest of a batch has the GPU to itself.
@@ -38,6 +49,14 @@ POSITIONS = 3
 BIN_SHARE = 0.005
 """Width of the bins of the latency histogram [1]."""
 BINS = 3000
+STEPS_TOGETHER = 10
+"""Batches whose latencies are put into bins at once [1]; divides COUNTED_BATCHES."""
+
+LEVELS = 512
+"""Shares of a Poisson distribution in the table of counts [1]."""
+
+CALLS_KEPT = 64
+"""Answers kept [1]."""
 
 
 def capacity_per_ms(
@@ -73,26 +92,106 @@ def batcher(
     >>> bool(abs(q.p99_ms[0] / 3.1 - 1) < 0.01)
     True
     """
-    if delay_ms <= 0.0 and instances == 1:
-        return batch_queue(t0_ms=t0_ms, k_ms=k_ms, max_batch=max_batch, rate_per_ms=rate_per_ms)
     arrays = np.broadcast_arrays(*map(np.atleast_1d, (t0_ms, k_ms, max_batch, rate_per_ms)))
-    t0, k, limit, rate = (np.array(a, dtype=np.float64) for a in arrays)
+    columns = np.array(arrays, dtype=np.float64)
+    answer = _answers(columns.tobytes(), columns.shape, delay_ms, instances, overlap_share)
+    p50, p95, p99, mean, batch, load = answer.copy()
+    return BatchQueue(p50_ms=p50, p95_ms=p95, p99_ms=p99, mean_ms=mean, mean_batch=batch, load=load)
+
+
+@lru_cache(maxsize=CALLS_KEPT)
+def _answers(columns: bytes, shape: tuple[int, int], delay: float, instances: int, overlap_share: float) -> Floats:
+    """Rows p50, p95, p99, mean [ms], mean batch and load; kept, as the loads tried stay the same when the rate moves."""
+    t0, k, limit, rate = np.frombuffer(columns).reshape(shape)
     load = rate / capacity_per_ms(t0_ms=t0, k_ms=k, max_batch=limit, instances=instances, overlap_share=overlap_share)
-    answer = np.full((5, len(load)), np.inf)
-    single = limit == 1.0 if instances == 1 else np.zeros(len(load), dtype=bool)  # nothing to fill, so no delay
+    answer = np.full((6, len(load)), np.inf)
+    answer[5] = load
+    single = (
+        (limit == 1.0) | (delay <= 0.0) if instances == 1 else np.zeros(len(load), dtype=bool)
+    )  # nothing waits to fill
     if single.any():
-        q = batch_queue(t0_ms=t0[single], k_ms=k[single], max_batch=1.0, rate_per_ms=rate[single])
-        answer[:, single] = np.stack([q.p50_ms, q.p95_ms, q.p99_ms, q.mean_ms, q.mean_batch])
-    follow = partial(_follow, delay=delay_ms, instances=instances, overlap_share=overlap_share)
+        q = batch_queue(t0_ms=t0[single], k_ms=k[single], max_batch=limit[single], rate_per_ms=rate[single])
+        answer[:5, single] = np.stack([q.p50_ms, q.p95_ms, q.p99_ms, q.mean_ms, q.mean_batch])
     slow = (load > HIGH_LOAD) | ((load > HIGH_LOAD_SMALL_BATCH) & (limit <= SMALL_BATCH))
     for rows, factor in (
         (np.flatnonzero(~slow & ~single), 1),
         (np.flatnonzero(slow & (load < 1.0) & ~single), HIGH_LOAD_FACTOR),
     ):
         if len(rows):
-            answer[:, rows] = follow(t0[rows], k[rows], limit[rows], rate[rows], factor=factor)
-    p50, p95, p99, mean, batch = answer
-    return BatchQueue(p50_ms=p50, p95_ms=p95, p99_ms=p99, mean_ms=mean, mean_batch=batch, load=load)
+            answer[:5, rows] = _follow(
+                t0[rows],
+                k[rows],
+                limit[rows],
+                rate[rows],
+                delay=delay,
+                instances=instances,
+                overlap_share=overlap_share,
+                copies=COPIES * factor,
+            )
+    return answer
+
+
+def forget() -> None:
+    """Drop the answers that are kept, for benchmarks."""
+    _answers.cache_clear()
+
+
+DRAWS = ("came", "more", "before", "after", "first", "idle", *(f"position {n}" for n in range(POSITIONS)))
+AS_NORMALS = 4
+"""So many of DRAWS, the first, are also wanted as quantiles of a normal distribution [count]."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random shares in (0, 1) of each name of DRAWS and as normal quantiles, (step, copy); `start` are those of the first state."""
+
+    share: dict[str, Floats]
+    normal: dict[str, Floats]
+    start: Floats
+
+
+@lru_cache(maxsize=2)
+def _draws(copies: int) -> Draws:
+    """The draws of so many copies. At each step the copies have one share in each of as many equal parts, in random order, which is
+    less noise than free draws. All GPUs meet the same shares, so that neither order nor company changes an answer.
+    """
+    random = np.random.default_rng(11)
+    shape = (len(DRAWS), WARM_UP_BATCHES + COUNTED_BATCHES, copies)
+    part = random.permuted(np.broadcast_to(np.arange(copies), shape), axis=2)
+    shares = (part + random.random(shape)) / copies
+    at = (np.arange(8 * LEVELS) + 0.5) / (8 * LEVELS)
+    normals = np.interp(shares[:AS_NORMALS], at, [NormalDist().inv_cdf(share) for share in at.tolist()])
+    start = random.permutation((np.arange(copies) + 0.5) / copies)
+    return Draws(dict(zip(DRAWS, shares, strict=True)), dict(zip(DRAWS, normals, strict=False)), start)
+
+
+@lru_cache(maxsize=1)
+def _counts() -> NDArray[np.int8]:
+    """Poisson quantiles, (expected arrivals in steps of TABLE_STEP, share in LEVELS parts), one row after another."""
+    expected = np.arange(0.0, TABLE_TO, TABLE_STEP)[:, None]
+    count = np.arange(4 * int(TABLE_TO))
+    mass = np.exp(count * np.log(np.maximum(expected, 1e-300)) - expected - log_factorial(count.astype(np.float64)))
+    shares = (np.arange(LEVELS) + 0.5) / LEVELS
+    return np.concatenate([np.searchsorted(row, shares) for row in np.cumsum(mass, axis=1)]).astype(np.int8)
+
+
+def _arrived(expected: Floats, share: Floats, normal: Floats) -> Floats:
+    """Poisson counts [1] at shares of their distribution: from the table, beyond it by Cornish and Fisher's expansion."""
+    index = np.minimum(np.rint(expected / TABLE_STEP), TABLE_TO / TABLE_STEP - 1).astype(np.intp)
+    index *= LEVELS
+    index += (share * LEVELS).astype(np.intp)
+    found = np.asarray(_counts().take(index), dtype=np.float64)
+    if expected.max() >= TABLE_TO - 1.0:
+        where = np.nonzero(expected >= TABLE_TO - 1.0)
+        mean, z = expected[where], normal[where[1]]
+        found[where] = np.rint(np.maximum(mean + z * np.sqrt(mean) + (z**2 - 1.0) / 6.0, 0.0))
+    return found
+
+
+def _gamma(shape: Floats, normal: Floats) -> Floats:
+    """Gamma variates [1] from normal ones, by Wilson and Hilferty's cube."""
+    cube = np.maximum(1.0 - 1.0 / (9.0 * shape) + normal / (3.0 * np.sqrt(shape)), 0.05)
+    return np.asarray(shape * cube * cube * cube)
 
 
 def _follow(
@@ -104,49 +203,55 @@ def _follow(
     delay: float,
     instances: int,
     overlap_share: float,
-    factor: int,
+    copies: int,
 ) -> Floats:
     """Rows p50, p95, p99, mean latency [ms] and mean batch; columns as the inputs. Times count from the last start."""
-    random = np.random.default_rng(11)
-    kinds, copies = len(t0), COPIES * factor
+    draws = _draws(copies)
+    share, normal = draws.share, draws.normal
+    kinds = len(t0)
     shape = (kinds, copies)
     t0, k, limit, rate = (a[:, None] for a in (t0, k, limit, rate))
     overlap = overlap_share * t0 if instances > 1 else 0.0 * t0
     own = t0 - overlap
     full = limit / capacity_per_ms(t0_ms=t0, k_ms=k, max_batch=limit, instances=instances, overlap_share=overlap_share)
-    shares = random.permutation((np.arange(copies) + 0.5) / copies)
     waiting = waiting_after_batch(
         t0_ms=np.maximum(full - k * limit, 1e-9)[:, 0],
         k_ms=k[:, 0],
         max_batch=limit[:, 0],
         rate_per_ms=rate[:, 0],
-        shares=shares,
+        shares=draws.start,
     )
     oldest = -waiting / rate
     ends = [np.zeros(shape) for _ in range(instances)]
     alone = (t0 + k)[:, 0]
+    latencies = np.empty((kinds, STEPS_TOGETHER, POSITIONS + 2, copies), dtype=np.float32)
+    weights = np.ones_like(latencies)
     counted, batches, requests, total = np.zeros((kinds, BINS)), 0, np.zeros(kinds), np.zeros(kinds)
-    offset = (np.arange(kinds) * BINS)[:, None]
+    log_first = np.log(share["first"])
+    idle = -np.log(share["idle"])
     for step in range(WARM_UP_BATCHES + COUNTED_BATCHES):
         free = np.maximum(ends.pop(0), 0.0)
-        came = random.poisson(rate * free)
-        first = free * (1.0 - random.random(shape) ** (1.0 / np.maximum(came, 1)))
-        idle_until = free + random.exponential(1.0, shape) / rate
+        came = _arrived(rate * free, share["came"][step], normal["came"][step])
+        first = free * (1.0 - np.exp(log_first[step] / np.maximum(came, 1.0)))
+        idle_until = free + idle[step] / rate
         here = waiting + came
         alone_next = here == 0
         oldest = np.where(waiting > 0, oldest, np.where(alone_next, idle_until, first))
         ready = np.where(alone_next, idle_until, free)
-        here = np.where(alone_next, 1.0, here)
+        here = np.maximum(here, 1.0)
         start, batch, closed = ready, np.minimum(here, limit), np.zeros(shape)
         if delay > 0.0:
             room = np.where(here < limit, np.maximum(oldest + delay - ready, 0.0), 0.0)
-            more = random.poisson(rate * room)
+            more = _arrived(rate * room, share["more"][step], normal["more"][step])
             fills = (here + more >= limit) & (here < limit)
-            missing = np.maximum(limit - here, 1.0)
-            before, after = random.standard_gamma(missing), random.standard_gamma(np.maximum(more - missing, 0.0) + 1.0)
-            start = ready + np.where(fills, room * before / (before + after), room)
             batch = np.minimum(here + more, limit)
-            closed = np.where(fills, 1.0, 0.0)  # the one that fills the batch comes as it starts
+            start = ready + room
+            at = np.nonzero(fills)
+            missing = (limit - here)[at]
+            before = _gamma(missing, normal["before"][step][at[1]])
+            after = _gamma(more[at] - missing + 1.0, normal["after"][step][at[1]])
+            start[at] = ready[at] + room[at] * before / (before + after)
+            closed = fills.astype(np.float64)  # the one that fills the batch comes as it starts
         left = np.maximum(here - limit, 0.0)
         newest = np.where(left > 0, oldest + (ready - oldest) * limit / here, start)
         end = np.maximum(start + overlap, ends[-1] if ends else 0.0) + own + k * batch
@@ -154,21 +259,37 @@ def _follow(
             batches += copies
             requests += batch.sum(axis=1)
             span = newest - oldest
-            samples = [(end - oldest, np.ones(shape)), (end - start, closed)]
+            at_step = (step - WARM_UP_BATCHES) % STEPS_TOGETHER
+            into, weight = latencies[:, at_step], weights[:, at_step]
+            into[:, 0], into[:, 1] = end - oldest, end - start
+            weight[:, 1] = closed
+            each = (batch - 1.0 - closed) / POSITIONS
             for position in range(POSITIONS):
-                at = (position + random.random(shape)) / POSITIONS
-                samples.append((end - oldest - span * at, (batch - 1.0 - closed) / POSITIONS))
-            for latency, weight in samples:
-                total += (latency * weight).sum(axis=1)
-                bins = np.clip(np.log(latency / alone[:, None]) / BIN_SHARE + 0.5, 0, BINS - 1).astype(np.int64)
-                flat = np.bincount((bins + offset).ravel(), weight.ravel(), minlength=kinds * BINS)
-                counted += flat.reshape(kinds, BINS)
+                part = (position + share[f"position {position}"][step]) / POSITIONS
+                into[:, position + 2] = into[:, 0] - span * part
+                weight[:, position + 2] = each
+            if at_step == STEPS_TOGETHER - 1:
+                more_total, more_counted = _binned(latencies, weights, alone)
+                total += more_total
+                counted += more_counted
         waiting, oldest = left, newest - start
         ends = [e - start for e in (*ends, end)]
     below = np.cumsum(counted, axis=1)
     below /= below[:, -1:]
-    percentiles = [alone * np.exp((below < share).sum(axis=1) * BIN_SHARE) for share in PERCENTILES]
+    percentiles = [alone * np.exp((below < level).sum(axis=1) * BIN_SHARE) for level in PERCENTILES]
     return np.stack([*percentiles, total / requests, requests / batches])
+
+
+def _binned(latencies: NDArray[np.float32], weights: NDArray[np.float32], alone: Floats) -> tuple[Floats, Floats]:
+    """Sum of latency x weight of each GPU [ms], and the weight in each bin of ln(latency / alone), (GPU, bin)."""
+    kinds = len(alone)
+    flat, weight = latencies.reshape(kinds, -1), weights.reshape(kinds, -1)
+    bins = np.log(flat / alone[:, None].astype(np.float32))
+    bins *= np.float32(1.0 / BIN_SHARE)
+    bins += np.float32(0.5)
+    index = np.clip(bins, 0, BINS - 1).astype(np.intp)
+    counts = [np.bincount(i, w, minlength=BINS) for i, w in zip(index, weight, strict=True)]
+    return np.einsum("ij,ij->i", flat, weight, dtype=np.float64), np.stack(counts)
 
 
 def fill_ms(*, rate_per_ms: float, max_batch: int, delay_ms: float) -> float:

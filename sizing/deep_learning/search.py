@@ -6,7 +6,7 @@ kind of worker with its batch and count; instances follow from it, from the CPU 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms
-from sizing.deep_learning.batching import closed_batch_loop
+from sizing.deep_learning.batching import BatchQueue
+from sizing.deep_learning.closed import ClosedBatchLoop, closed_batch_loop, closed_means
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work
 from sizing.deep_learning.processor import Session
@@ -33,6 +34,12 @@ LOADS_BELOW_CAP = (0.2, 0.4, 0.6, 0.8)
 
 COUNT_STEPS = 24
 """Counts of GPUs tried side by side in a closed loop, spaced geometrically, in each of two rounds [1]."""
+
+COUNT_SHARE = 0.01
+"""Counts of GPUs closer than this are not told apart in a closed loop [1]."""
+
+GUESS_FACTOR = 1.25
+"""Step from the count that mean values say to one on the other side of the limit [1]."""
 
 MAX_CORRECTIONS = 4
 """Times the count is raised by 3 % when interpolation between loads was too hopeful [1]."""
@@ -141,18 +148,20 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -
     limit = np.inf if scenario.latency_target_ms is None else scenario.latency_target_ms
     evaluated = 0
 
-    def reached(rows: NDArray[np.intp], load: Floats) -> Floats:
+    def queue_at(rows: NDArray[np.intp], rate_per_ms: Floats) -> BatchQueue:
         nonlocal evaluated
         evaluated += len(rows)
-        queue = batcher(
+        return batcher(
             t0_ms=t0[rows],
             k_ms=k[rows],
             max_batch=batch[rows],
-            rate_per_ms=load * full_per_ms[rows],
+            rate_per_ms=rate_per_ms,
             delay_ms=delay,
             instances=instances,
         )
-        return queue.percentile_ms(scenario.slo_percentile) + cpu
+
+    def reached(rows: NDArray[np.intp], load: Floats) -> Floats:
+        return queue_at(rows, load * full_per_ms[rows]).percentile_ms(scenario.slo_percentile) + cpu
 
     everyone = np.arange(len(ready))
     allowed = np.full(len(ready), cap)
@@ -160,12 +169,8 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -
     over = np.flatnonzero(at_cap > limit)
     lightest = np.zeros(len(ready))
     if len(over):
-        tried = np.array([min(LIGHT_LOAD, cap / 10.0), *(share * cap for share in LOADS_BELOW_CAP)])
-        rows = np.repeat(over, len(tried))
-        times = reached(rows, np.tile(tried, len(over))).reshape(len(over), -1)
-        lightest[over] = times[:, 0]
-        for row, measured in zip(over, times, strict=True):
-            allowed[row] = _load_within(np.append(tried, cap), np.append(measured, at_cap[row]), float(limit))
+        tried = np.array([min(LIGHT_LOAD, cap / 10.0), *(share * cap for share in LOADS_BELOW_CAP), cap])
+        allowed[over], lightest[over] = _loads_within(over, tried, at_cap[over], float(limit), reached)
     misses = {
         ready[row].worker.id: _too_slow(scenario, float(lightest[row]), f"even at {LIGHT_LOAD:.0%} load")
         for row in over
@@ -176,43 +181,37 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -
         return {}, misses, evaluated
     rate_per_ms = rate / MS_PER_S
     count = np.maximum(1.0, np.ceil(rate_per_ms / (allowed * full_per_ms)[rows] - 1e-9))
+    percentiles_ms = np.empty((3, len(rows)))
+    mean_batch, short, asked = np.empty(len(rows)), np.zeros(len(rows), dtype=bool), np.arange(len(rows))
+    wanted = {50: 0, 95: 1, 99: 2}[scenario.slo_percentile]
     for _ in range(MAX_CORRECTIONS + 1):
-        each_per_ms = rate_per_ms / count
-        queue = batcher(
-            t0_ms=t0[rows],
-            k_ms=k[rows],
-            max_batch=batch[rows],
-            rate_per_ms=each_per_ms,
-            delay_ms=delay,
-            instances=instances,
-        )
-        evaluated += len(rows)
-        short = queue.percentile_ms(scenario.slo_percentile) + cpu > limit
-        if not short.any():
+        queue = queue_at(rows[asked], rate_per_ms / count[asked])
+        percentiles_ms[:, asked] = np.stack([queue.p50_ms, queue.p95_ms, queue.p99_ms]) + cpu
+        mean_batch[asked] = queue.mean_batch
+        answered, short[asked] = count.copy(), percentiles_ms[wanted, asked] > limit
+        asked = np.flatnonzero(short)
+        if not len(asked):
             break
-        count = np.where(short, np.maximum(count + 1.0, np.ceil(count * 1.03)), count)
+        count[asked] = np.maximum(count[asked] + 1.0, np.ceil(count[asked] * 1.03))
     choices: dict[str, Choice] = {}
     for column, row in enumerate(rows):
         item = ready[row]
         if short[column]:
-            worst = float(queue.percentile_ms(scenario.slo_percentile)[column]) + cpu
-            misses[item.worker.id] = _too_slow(scenario, worst, f"on {count[column]:,.0f} {_plural(item.worker)}")
+            worst = float(percentiles_ms[wanted, column])
+            misses[item.worker.id] = _too_slow(scenario, worst, f"on {answered[column]:,.0f} {_plural(item.worker)}")
             continue
         gpus = int(count[column])
-        used = float(each_per_ms[column] / full_per_ms[row])
+        p50, p95, p99 = percentiles_ms[:, column].tolist()
+        used = float(rate_per_ms / count[column] / full_per_ms[row])
         choices[item.worker.id] = Choice(
             worker=item.worker,
             law=item.law,
             memory=item.memory,
             batch=item.batch,
             best_batch=item.best_batch,
-            batch_in_flight=float(queue.mean_batch[column]),
+            batch_in_flight=float(mean_batch[column]),
             gpus=gpus,
-            percentiles_ms=(
-                float(queue.p50_ms[column]) + cpu,
-                float(queue.p95_ms[column]) + cpu,
-                float(queue.p99_ms[column]) + cpu,
-            ),
+            percentiles_ms=(p50, p95, p99),
             utilization=used,
             demanded_per_s=rate,
             capacity_per_s=max(float(allowed[row] * full_per_ms[row]) * MS_PER_S, rate / gpus),
@@ -222,16 +221,47 @@ def _open_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -
     return choices, misses, evaluated
 
 
-def _load_within(loads: Floats, times_ms: Floats, limit_ms: float) -> float:
-    """Largest load [1] within a limit, between tried loads by straight line; 0 if even the lightest fails."""
-    within = np.flatnonzero(times_ms <= limit_ms)
-    if not len(within):
-        return 0.0
-    last = int(within[-1])
-    if last == len(loads) - 1:
-        return float(loads[last])
-    part = (limit_ms - times_ms[last]) / (times_ms[last + 1] - times_ms[last])
-    return float(loads[last] + part * (loads[last + 1] - loads[last]))
+def _loads_within(
+    rows: NDArray[np.intp],
+    loads: Floats,
+    at_last_ms: Floats,
+    limit_ms: float,
+    reached: Callable[[NDArray[np.intp], Floats], Floats],
+) -> tuple[Floats, Floats]:
+    """Largest load within a limit [1] of each row, and its latency at the lightest load [ms] where even that fails; 0 then.
+
+    `loads` rise, and the latency at the last is over the limit. They are halved until neighbours are within it and over it, with
+    a straight line between.
+    """
+    within, over = np.full(len(rows), -1), np.full(len(rows), len(loads) - 1)
+    times = np.full((len(rows), len(loads)), np.inf)
+    times[:, -1] = at_last_ms
+    while len(open_ := np.flatnonzero(over - within > 1)):
+        at = (within[open_] + over[open_]) // 2
+        times[open_, at] = reached(rows[open_], loads[at])
+        fits = times[open_, at] <= limit_ms
+        within[open_] = np.where(fits, at, within[open_])
+        over[open_] = np.where(fits, over[open_], at)
+    every = np.arange(len(rows))
+    low, high = times[every, np.maximum(within, 0)], times[every, over]
+    fails = within < 0
+    part = (limit_ms - low) / np.where(fails, 1.0, high - low)
+    found = np.where(fails, 0.0, loads[within] + part * (loads[over] - loads[within]))
+    return found, np.where(fails, low, 0.0)
+
+
+def _fewest(guess: Floats, most: int, enough: Callable[[NDArray[np.intp], Floats], NDArray[np.bool_]]) -> Floats:
+    """Fewest workers that are enough, within COUNT_SHARE, for each row near its guess; `most` where nothing less is."""
+    low, high, probe = np.zeros(len(guess)), np.full(len(guess), float(most)), guess.copy()
+    while len(rows := np.flatnonzero(high - low > np.maximum(1.0, COUNT_SHARE * high))):
+        probe[rows] = np.clip(probe[rows], low[rows] + 1.0, high[rows] - 1.0)
+        fits = enough(rows, probe[rows])
+        low[rows] = np.where(fits, low[rows], probe[rows])
+        high[rows] = np.where(fits, probe[rows], high[rows])
+        known = (low > 0.0) & (high < most)
+        near = np.where(low > 0.0, np.ceil(low * GUESS_FACTOR), np.floor(high / GUESS_FACTOR))
+        probe = np.where(known, np.floor((low + high) / 2.0), near)
+    return high
 
 
 def _closed_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float) -> Solved:
@@ -254,30 +284,27 @@ def _closed_loop(scenario: DeepLearningScenario, ready: list[Ready], cpu: float)
     limit = np.inf if scenario.latency_target_ms is None else scenario.latency_target_ms
     evaluated = 0
 
-    def reached(counts: Floats) -> Floats:
+    def reached(rows: NDArray[np.intp], counts: Floats, law: Callable[..., ClosedBatchLoop]) -> Floats:
         nonlocal evaluated
-        evaluated += counts.size
-        rows = np.repeat(np.arange(len(ready)), counts.shape[1])
-        wait = filling(clients / counts.reshape(-1), rows)
-        loop = closed_batch_loop(
-            t0_ms=np.repeat(t0, counts.shape[1]),
-            k_ms=np.repeat(k, counts.shape[1]),
-            max_batch=np.repeat(batch, counts.shape[1]),
-            clients=clients / counts.reshape(-1),
-            away_ms=away + wait + behind[rows],
-        )
-        return (loop.percentile_ms(scenario.slo_percentile) + wait + behind[rows]).reshape(counts.shape) + cpu
+        evaluated += len(rows)
+        wait = filling(clients / counts, rows) + behind[rows]
+        loop = law(t0_ms=t0[rows], k_ms=k[rows], max_batch=batch[rows], clients=clients / counts, away_ms=away + wait)
+        return loop.percentile_ms(scenario.slo_percentile) + wait + cpu
 
-    low, high = np.zeros(len(ready)), np.full(len(ready), float(clients))
-    for _ in range(2 if np.isfinite(limit) else 0):
-        tried = np.ceil(np.geomspace(np.maximum(low, 1.0), high, COUNT_STEPS, axis=1))
-        enough = reached(tried) <= limit
-        first = np.where(enough.any(axis=1), enough.argmax(axis=1), COUNT_STEPS - 1)
-        rows = np.arange(len(ready))
-        low = np.where(first > 0, tried[rows, np.maximum(first - 1, 0)], low)
-        high = tried[rows, first]
-    count = high if np.isfinite(limit) else np.ones(len(ready))
-    wait = filling(clients / count, np.arange(len(ready))) + behind
+    everyone = np.arange(len(ready))
+    count = np.ones(len(ready))
+    if np.isfinite(limit):
+        # Mean values say where to look, in two rounds of counts side by side; the queue itself says which count is enough.
+        low, guess = np.zeros(len(ready)), np.full(len(ready), float(clients))
+        for _ in range(2):
+            tried = np.ceil(np.geomspace(np.maximum(low, 1.0), guess, COUNT_STEPS, axis=1))
+            rows = np.repeat(everyone, COUNT_STEPS)
+            enough = reached(rows, tried.reshape(-1), closed_means).reshape(tried.shape) <= limit
+            first = np.where(enough.any(axis=1), enough.argmax(axis=1), COUNT_STEPS - 1)
+            low = np.where(first > 0, tried[everyone, np.maximum(first - 1, 0)], low)
+            guess = tried[everyone, first]
+        count = _fewest(guess, clients, lambda rows, counts: reached(rows, counts, closed_batch_loop) <= limit)
+    wait = filling(clients / count, everyone) + behind
     loop = closed_batch_loop(t0_ms=t0, k_ms=k, max_batch=batch, clients=clients / count, away_ms=away + wait)
     evaluated += len(ready)
     choices: dict[str, Choice] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Protocol
 
@@ -119,6 +120,9 @@ def ready_cpu(scenario: DeepLearningScenario, graph: Graph, session: Session) ->
     return _fitted(on_cpu, graph, worker, law)
 
 
+_held = lru_cache(maxsize=512)(largest_batch)  # the same for every load and limit
+
+
 def _fitted(scenario: DeepLearningScenario, graph: Graph, worker: Worker, law: Law) -> Ready | Miss:
     """Batch and memory of a worker whose law is known, or the miss of memory or latency."""
     runtime, precision, capacity = scenario.runtime, scenario.precision, worker.capacity_bytes
@@ -129,7 +133,7 @@ def _fitted(scenario: DeepLearningScenario, graph: Graph, worker: Worker, law: L
             instances=scenario.model_instances_per_gpu, ort_arena=scenario.ort_arena,
         )  # fmt: skip
 
-    held = largest_batch(
+    held = _held(
         graph, runtime=runtime, precision=precision, capacity_bytes=capacity,
         instances=scenario.model_instances_per_gpu, ort_arena=scenario.ort_arena,
     )  # fmt: skip

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms, fill_ms
-from sizing.deep_learning.batching import batch_queue, closed_batch_loop
+from sizing.deep_learning.batching import batch_queue
+from sizing.deep_learning.closed import closed_batch_loop
 from sizing.deep_learning.simulation import simulate_batcher, simulate_closed_batcher
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizing.deep_learning.batching import batch_queue, closed_batch_loop
+from sizing.deep_learning.batching import batch_queue
+from sizing.deep_learning.closed import closed_batch_loop
 
 CUSTOMERS = 60_000
 PERCENTILES = (50, 95, 99)
