@@ -19,6 +19,9 @@ from ui.state import PageState, widget_key
 from ui.triton import draw_triton
 
 MEMORY_BATCHES = (1, 8, 32, 128, 256)
+SMALL_BATCHES = (1, 2, 4, 8, 16)
+"""Batches drawn where the GPU is full before 32: those of a large model beyond would squeeze the bars that fit."""
+PARTS = {"decoder is autoregressive": "encoder pass only", "x steps": "one step only"}
 MODEL_FIGURES = (
     "Parameters",
     "Weights",
@@ -32,11 +35,16 @@ MODEL_FIGURES = (
 )
 
 
+def _part_of(note: str | None) -> str:
+    """What of a pipeline a model is, by its note; the whole pipeline is a model of its own."""
+    return next((f", {words}" for start, words in PARTS.items() if (note or "").startswith(start)), "")
+
+
 def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
     catalog, scenario = inputs.state.catalog, inputs.scenario
     models = {
-        m.id: f"{m.name.split('/')[-1]} ({m.framework.split()[0]})"
+        m.id: f"{m.name.split('/')[-1]} ({m.framework.split()[0]}{_part_of(m.input_note)})"
         for m in catalog.deep_learning_models.values()
         if not m.stage_only
     }
@@ -123,7 +131,7 @@ def first_chart(state: PageState, plan: Plan) -> None:
         limit=limit,
         limit_name=f"latency limit {format_ms(limit)}",
         chosen=(float(curve.requests_per_s[at]), float(curve.latency_ms[at])),
-        chosen_name=f"best batch under the limit: {curve.chosen_batch}",
+        chosen_name=f"{_chosen(state).lower()}: {curve.chosen_batch:,}",
         knee=(float(curve.requests_per_s[bend]), float(curve.latency_ms[bend])),
         knee_name=f"knee: {curve.knee_batch}",
     )
@@ -133,10 +141,26 @@ def first_chart(state: PageState, plan: Plan) -> None:
         title=f"Latency against throughput by batch size on one {best.accelerator_name or best.instance_type} (numbers are batch sizes)",
         alt="Time of a batch against samples per second of one worker by batch size, with the limit, the chosen batch and the knee",
     )
-    st.caption(
-        f"The knee, batch {curve.knee_batch:,}, has the most throughput for its latency: t0 = k × batch, half of the most "
-        "samples/s possible at twice the shortest time. Beyond it latency grows faster than throughput."
+    # Power has its peak at t0 = k × batch; where that is under batch 1 or over the last batch drawn, the end is the knee.
+    exact = float(best.extra["t0_ms"] or 0.0) / float(best.extra["k_ms"] or 1.0)
+    where = (
+        "its fixed time t0 is already shorter than the time k of one sample"
+        if exact < 1.0
+        else "t0 = k × batch lies beyond the batches shown"
+        if exact > curve.knee_batch + 1
+        else "t0 ≈ k × batch, about half of the most samples/s possible at twice the shortest time"
     )
+    st.caption(
+        f"The knee, batch {curve.knee_batch:,}, has the most throughput for its latency: {where}. "
+        "Beyond it latency grows faster than throughput."
+    )
+
+
+def _chosen(state: PageState) -> str:
+    """What the batch of the answer is: what was typed, or the best that was found."""
+    if state.scenario.batch is not None:
+        return "Largest batch, as set"
+    return "Best batch" if state.scenario.latency_target_ms is None else "Best batch under the limit"
 
 
 def more(state: PageState, plan: Plan) -> None:
@@ -157,12 +181,13 @@ def more(state: PageState, plan: Plan) -> None:
         st.caption("The peak live activations size the GPU. Their sum is what a training step or a layer table shows.")
     with right:
         if best is not None:
-            _machine(best)
+            _machine(state, best)
 
 
 def _memory(state: PageState, best: Deployment, accelerator: str) -> None:
     chosen = best.batch or 1
-    batches = tuple(sorted({*MEMORY_BATCHES, chosen}))
+    full = memory_by_batch(state.scenario, state.catalog, (), accelerator).largest_batch
+    batches = tuple(sorted({*(MEMORY_BATCHES if full >= 32 else SMALL_BATCHES), chosen}))
     found = memory_by_batch(state.scenario, state.catalog, batches, accelerator)
     bars = [
         MemoryBar(
@@ -193,7 +218,7 @@ def _session_memory(best: Deployment, memory: Memory) -> None:
     )
 
 
-def _machine(best: Deployment) -> None:
+def _machine(state: PageState, best: Deployment) -> None:
     extra = best.extra
     vcpus = f" of {best.vcpus_per_instance * best.instances}" if best.vcpus_per_instance else ""
     on_gpu = best.accelerator is not None
@@ -201,14 +226,17 @@ def _machine(best: Deployment) -> None:
         ("GPU memory needed at this batch" if on_gpu else "Memory of a session at this batch",
          format_bytes(float(extra["gpu_memory_needed_bytes"] or 0))),
         ("Sum of activations at this batch", format_bytes(float(extra["sum_activation_bytes"] or 0))),
-        ("Best batch under the limit", f"{best.batch:,}"),
+        (_chosen(state), f"{best.batch:,}"),
         ("Samples in flight on a GPU" if on_gpu else "Samples in a batch on average", f"{float(extra['batch_in_flight'] or 0):.3g}"),
         ("vCPUs for pre- and post-processing", f"{float(extra['vcpus_needed'] or 0):.2g}{vcpus}"),
-        ("Time of a batch of b", f"{float(extra['t0_ms'] or 0):.3g} ms + {float(extra['k_ms'] or 0):.3g} ms × b"),
+        ("Time of a batch of b", f"{format_ms(float(extra['t0_ms'] or 0))} + {format_ms(float(extra['k_ms'] or 0))} × b"),
     ]  # fmt: skip
     if on_gpu:
+        parts = state.catalog.accelerators
+        ids = (str(extra["smallest_gpu"]), str(extra["smallest_rentable_gpu"]))
+        smallest = [parts[i].name if i in parts else "none" for i in ids]
         rows += [
-            ("Smallest GPU that holds it", f"{extra['smallest_gpu']} (for rent: {extra['smallest_rentable_gpu']})"),
+            ("Smallest GPU that holds it", f"{smallest[0]} (for rent: {smallest[1]})"),
             ("GPUs in use", f"{best.replicas} of {(best.accelerators or 0) * int(extra['workers_per_device'] or 1)}"),
         ]
     facts(rows)

@@ -36,10 +36,12 @@ def _draw(state: PageState, best: Deployment) -> None:
         facts,
         best,
         queue_delay_ms=scenario.queue_delay_ms,
-        instances_per_gpu=scenario.model_instances_per_gpu,
+        instances_per_gpu=scenario.model_instances_per_gpu if best.accelerator is not None else 1,
     )
     config, load, sweep = triton_config(point), load_test(point), batch_sweep(point)
-    st.markdown(f"**The model at batch {point.max_batch:,} on one {plain(best.accelerator_name or 'machine')}**")
+    st.markdown(
+        f"**The model at batch {point.max_batch:,} on one {plain(best.accelerator_name or best.instance_type)}**"
+    )
     st.code(config, language="protobuf", wrap_lines=True)
     _download("config.pbtxt", config)
     rate = "the rate" if point.requests_per_s is not None else "the users"

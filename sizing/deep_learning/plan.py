@@ -18,7 +18,7 @@ from sizing.deep_learning.memory import sample_bytes, smallest_accelerator
 from sizing.deep_learning.pipeline import facts_of
 from sizing.deep_learning.processor import CHECKED, session_on
 from sizing.deep_learning.search import Choice, Found, search
-from sizing.deep_learning.words import binding_of, caveats_of, headline_of, warnings_of
+from sizing.deep_learning.words import as_run, binding_of, caveats_of, headline_of, warnings_of
 from sizing.deep_learning.workers import Miss
 from sizing.deep_learning.working import model_steps, working
 from sizing.fleet import Offer
@@ -63,11 +63,19 @@ def plan(scenario: DeepLearningScenario, catalog: Catalog) -> Plan:
         rejected=tuple(rejected),
         binding_constraint=best.binding_constraint if best else binding_of(closest, rejected),
         working=(
-            working(_as_run(scenario, best), facts, choices[best.accelerator or best.instance], best)
+            working(
+                as_run(scenario, on_gpu=best.accelerator is not None),
+                facts,
+                choices[best.accelerator or best.instance],
+                best,
+            )
             if best
             else model_steps(scenario, facts)
         ),
-        caveats=(*side_by_side(*sides), *caveats_of(scenario, facts)),
+        caveats=(
+            *side_by_side(*sides),
+            *caveats_of(scenario, facts, on_gpu=best is None or best.accelerator is not None),
+        ),
         search=Search(
             candidates=len(ranked) + len(rejected),
             configurations=sum(side.found.evaluated for side in allowed) + len(ranked),
@@ -97,13 +105,6 @@ def _counts(scenario: DeepLearningScenario, category: str) -> bool:
     if category == "gpu":
         return scenario.compute != "cpu" and (scenario.runtime != "onnxruntime_cpu" or scenario.compute == "gpu")
     return scenario.compute == "cpu" or (scenario.compute == "either" and not scenario.accelerators)
-
-
-def _as_run(scenario: DeepLearningScenario, deployment: Deployment) -> DeepLearningScenario:
-    """The scenario as the deployment runs it: on a CPU by ONNX Runtime in fp32, one instance a session."""
-    if deployment.accelerator is not None:
-        return scenario
-    return scenario.model_copy(update={"runtime": "onnxruntime_cpu", "precision": "fp32", "model_instances_per_gpu": 1})
 
 
 def _side(scenario: DeepLearningScenario, catalog: Catalog, facts: Graph, category: str) -> Side:
@@ -231,9 +232,7 @@ def _deployment(
         capacity = min(capacity, instances * instance.vcpus * scenario.utilization_cap / cpu * MS_PER_S)
     if carried is not None:
         capacity = min(capacity, instances * carried)
-    run = scenario
-    if part is None:
-        run = scenario.model_copy(update={"runtime": "onnxruntime_cpu", "precision": "fp32"})
+    run = as_run(scenario, on_gpu=part is not None)
     # Rounding must not put what is possible under what is asked for and served.
     capacity = max(capacity, choice.demanded_per_s)
     running = law.latency_ms(choice.batch_in_flight)
@@ -287,11 +286,13 @@ def _deployment(
                 basis="measured" if by_hand else "estimated",
                 source="your measurements and batch queue"
                 if by_hand
-                else "speed model fitted to public runs, and batch queue",
+                else "speed model fitted to public runs, and batch queue"
+                if part is not None
+                else "roofline of the cores, and batch queue",
             ),
         ),
         binding_constraint=bound,
-        warnings=warnings_of(offer, choice),
+        warnings=warnings_of(offer, choice, closed=scenario.requests_per_s is None),
         extra={
             "vcpus_needed": need
             if part is not None
@@ -307,7 +308,7 @@ def _deployment(
             "smallest_gpu": smallest[0],
             "smallest_rentable_gpu": smallest[1],
             "sum_activation_bytes": sample_bytes(
-                facts, runtime=scenario.runtime, precision=scenario.precision, activations="sum"
+                facts, runtime=run.runtime, precision=run.precision, activations="sum"
             )[1]
             * choice.batch,
             "t0_ms": law.t0_ms,

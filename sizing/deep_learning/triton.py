@@ -96,11 +96,13 @@ def serving(
     """
     gpus = max(1, deployment.replicas - scenario.spare_replicas)
     share = min(deployment.accelerators_per_instance or 1, gpus) / gpus
-    inputs, outputs = _tensors(graph, scenario.runtime, scenario.precision)
+    # As it runs, not as it was asked: a CPU machine computes in fp32.
+    precision = deployment.weight_format or scenario.precision
+    inputs, outputs = _tensors(graph, deployment.runtime, precision)
     return Serving(
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", graph.model.id),
         runtime=deployment.runtime,
-        precision=scenario.precision,
+        precision=precision,
         inputs=inputs,
         outputs=outputs,
         size=graph.size,
@@ -290,12 +292,13 @@ def _tidy(value: float) -> str:
 
 def checks(serving: Serving) -> tuple[str, ...]:
     """What to look at after the load test, a sentence each."""
+    device = "CPU" if serving.runtime == "onnxruntime_cpu" else "GPU"
     said = [
         "Names, types and shapes of the inputs are those of your export; perf_analyzer fills inputs with random values.",
         f"At the rate sized here the p{serving.percentile} latency is within the limit"
         + (f" of {serving.latency_target_ms:g} ms" if serving.latency_target_ms is not None else "")
         + "; the CPU part (decode, tokenise) is not in perf_analyzer's figure unless it runs in Triton.",
-        f"GPU utilization is near {serving.utilization:.0%}; well above means that batches are slower than predicted.",
+        f"{device} utilization is near {serving.utilization:.0%}; well above means that batches are slower than predicted.",
         "Requests a second over nv_inference_exec_count is the mean batch: far under the chosen one, a queue delay may help.",
         "perf_analyzer runs on another machine than the server, or its own CPU time counts against the model's.",
         "Upload the CSV under “Your measurements” and this page sizes with what was measured.",

@@ -218,9 +218,14 @@ def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deploymen
     )
     percentile = scenario.slo_percentile
     need = best.extra["vcpus_needed"]
+    worker = "GPU" if choice.worker.accelerator is not None else "session"
+    each = (best.accelerators_per_instance or 1) * int(best.extra["workers_per_device"] or 1)
+    counts = [(f"{worker}s / {worker}s each", f"{best.replicas} / {each}")]
+    if choice.worker.accelerator is not None:
+        counts.append(("vCPUs / vCPUs each", f"{float(need or 0.0):.3g} / {best.vcpus_per_instance or 'unknown'}"))
     return (
         Step(
-            quantity="Throughput of a GPU at full batches",
+            quantity=f"Throughput of a {worker} at full batches",
             formula="batch / time of a full batch",
             with_numbers=f"{choice.batch} / {choice.law.latency_ms(choice.batch):.4g} ms",
             value=full_per_s,
@@ -239,11 +244,11 @@ def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deploymen
             trust="derived",
         ),
         Step(
-            quantity="GPUs" if choice.worker.accelerator is not None else "Sessions",
+            quantity="GPUs" if worker == "GPU" else "Sessions",
             formula="fewest within utilization cap and limit, + spares",
             with_numbers=f"{counted}; binding: {choice.binding}",
             value=best.replicas,
-            unit="GPUs" if choice.worker.accelerator is not None else "sessions",
+            unit=f"{worker}s",
             source="sizing/deep_learning/search.py",
             trust="derived",
         ),
@@ -258,8 +263,10 @@ def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deploymen
         ),
         Step(
             quantity="Instances",
-            formula="greater of GPUs / GPUs each and vCPUs / vCPUs each, rounded up",
-            with_numbers=f"{best.replicas} / {(best.accelerators_per_instance or 1) * int(best.extra['workers_per_device'] or 1)}; {float(need or 0.0):.3g} / {best.vcpus_per_instance or 'unknown'}",
+            formula=("greatest of " if len(counts) > 1 else "")
+            + " and ".join(name for name, _ in counts)
+            + ", rounded up",
+            with_numbers="; ".join(numbers for _, numbers in counts),
             value=best.instances,
             unit="instances",
             source=best.cost.price_source,

@@ -11,9 +11,11 @@ from sizing.catalog import load
 from sizing.deep_learning import plan
 from sizing.deep_learning.graph import graph
 from sizing.deep_learning.host import host_work, network_requests_per_s
+from sizing.deep_learning.pipeline import facts_of
 from sizing.deep_learning.processor import OWN_CORE_GHZ, OWN_RUNS, Core, Session, processor_law, session_on
 from sizing.deep_learning.runtimes import Unsupported
 from sizing.deep_learning.sharing import given, share_of
+from sizing.deep_learning.triton import checks, serving, triton_config
 from sizing.plan import Deployment
 from sizing.scenario import DeepLearningScenario
 
@@ -148,3 +150,60 @@ def test_the_delay_shows_in_the_latency_and_stays_in_the_limit() -> None:
     assert some - none == pytest.approx(20.0, rel=0.05)
     tight = best(queue_delay_ms=20.0, latency_target_ms=30.0, **common)
     assert tight.verdicts[0].met
+
+
+def test_texts_of_a_cpu_answer_tell_what_the_cpu_runs() -> None:
+    """MobileNetV3 at 1 request/s, asked for in int8 by TensorRT with 3 instances: a CPU machine in fp32 is the answer."""
+    scenario = DeepLearningScenario(
+        model="timm-mobilenetv3-large-100-224", requests_per_s=1.0, runtime="tensorrt", precision="int8",
+        model_instances_per_gpu=3,
+    )  # fmt: skip
+    found = plan(scenario, CATALOG)
+    best = found.recommended
+    assert best is not None
+    assert best.accelerator is None
+    assert best.batch == 1
+    # fp32 sum of activations of one sample as the trace has it, not its quarter
+    facts = facts_of(scenario, CATALOG)
+    assert best.extra["sum_activation_bytes"] == facts.sum_activation_bytes_fp32
+    config = triton_config(serving(scenario, facts, best))
+    assert "TYPE_FP32" in config
+    assert "KIND_CPU" in config
+    assert "fp32 is set" in config
+    assert any(said.startswith("CPU utilization") for said in checks(serving(scenario, facts, best)))
+    said = " ".join(found.caveats)
+    assert "Speed on a CPU" in said
+    assert "engine plans" not in said
+    assert "Instances on one GPU" not in said
+    steps = {step.quantity: step for step in found.working}
+    assert "Throughput of a session at full batches" in steps
+    assert "GPU" not in steps["Instances"].formula
+    assert best.verdicts[0].source == "roofline of the cores, and batch queue"
+
+
+def test_headline_of_a_cpu_only_search_without_an_answer_names_fp32() -> None:
+    found = plan(DeepLearningScenario(compute="cpu", precision="int8", latency_target_ms=0.01), CATALOG)
+    assert found.recommended is None
+    assert "in fp32 at 500 requests/s" in found.headline
+
+
+def test_users_that_wait_cannot_overload_a_machine() -> None:
+    """One user on one machine: it is busy almost all the time, and no rate can outrun it."""
+    found = plan(DeepLearningScenario(requests_per_s=None, concurrency=1), CATALOG)
+    assert found.recommended is not None
+    assert not any("overloaded" in said for said in found.recommended.warnings)
+    assert "at 1 concurrent user needs" in found.headline
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [(1.0, "1 request/s"), (1234567.0, "1,234,567 requests/s"), (0.5, "0.5 requests/s")]
+)
+def test_headline_writes_the_rate_in_full(rate: float, said: str) -> None:
+    assert f"at {said} needs" in plan(DeepLearningScenario(requests_per_s=rate), CATALOG).headline
+
+
+def test_a_named_accelerator_that_the_runtime_does_not_run_is_the_reason() -> None:
+    """Not the 200 machines that the filter left out."""
+    headline = plan(DeepLearningScenario(accelerators=("mi300x",)), CATALOG).headline
+    assert "runtime binds" in headline
+    assert "ONNX Runtime (CUDA) is not modelled on AMD" in headline

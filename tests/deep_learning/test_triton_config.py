@@ -140,7 +140,7 @@ def test_every_catalog_model_has_a_configuration() -> None:
     ],
 )
 def test_inputs_are_those_of_the_kind_of_model(model: str, names: list[str], dims: list[list[int]], kind: str) -> None:
-    config = parsed(point_of(model=model, requests_per_s=1.0, latency_target_ms=None))
+    config = parsed(point_of(model=model, requests_per_s=1.0, latency_target_ms=None, compute="gpu"))
     assert [tensor.name for tensor in config.input] == names
     assert [list(tensor.dims) for tensor in config.input] == dims
     assert {ENUMS["DataType"][tensor.data_type] for tensor in config.input} == {kind}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_own_model import field, html
-from test_pages_fuzz import headline, marks, open_scenario
+from test_pages_fuzz import headline, marks, open_app, open_scenario
 
 from sizing import catalog as catalogs
 from sizing.deep_learning.capacity import full_batches
@@ -92,3 +92,10 @@ def test_stages_alone_are_not_offered() -> None:
     models = next(s for s in at.selectbox if s.label.startswith("Model"))
     assert not any("one token" in option for option in models.options)
     assert any("whole pipeline" in option for option in models.options)
+
+
+def test_a_part_of_a_pipeline_says_so_in_its_name() -> None:
+    options = open_app("deep_learning").selectbox(key="deep_learning:model").options
+    assert "whisper-large-v3 (transformers, encoder pass only)" in options
+    assert "stable-diffusion-xl-base-1.0 UNet (diffusers, one step only)" in options
+    assert "whisper-large-v3, 30 s of speech to text (transformers)" in options
