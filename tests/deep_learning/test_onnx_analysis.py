@@ -255,12 +255,15 @@ def test_open_dimensions_are_asked_for_by_name_all_at_once() -> None:
     assert analysed(proto, seq=3, input_0_dim_2=4).life.peak_bytes == 48  # the batch takes 1
 
 
-def test_ten_thousand_nodes_take_less_than_two_seconds() -> None:
-    nodes = [node("Relu", f"t{i}", f"t{i + 1}") for i in range(10_000)]
-    proto = model(nodes, {"t0": (FLOAT, [1, 64])}, ["t10000"])
-    start = time.process_time()
-    assert analysed(proto).life.peak_bytes == 512
-    assert time.process_time() - start < 2.0
+def test_ten_times_the_nodes_take_about_ten_times_as_long() -> None:
+    def seconds(count: int) -> float:
+        nodes = [node("Relu", f"t{i}", f"t{i + 1}") for i in range(count)]
+        proto = model(nodes, {"t0": (FLOAT, [1, 64])}, [f"t{count}"])
+        start = time.process_time()
+        assert analysed(proto).life.peak_bytes == 512
+        return time.process_time() - start
+
+    assert seconds(10_000) < 25.0 * min(seconds(1_000) for _ in range(3))  # a square law would give 100
 
 
 def brute_force(steps: list[Step], outputs: list[str]) -> tuple[list[int], int]:
