@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sizing.catalog import Catalog
 from sizing.deep_learning.batcher import batcher, capacity_per_ms
 from sizing.deep_learning.host import host_work
+from sizing.deep_learning.law import Law
 from sizing.deep_learning.measured import Compared, compared, measured_law, model_key, parse_curve, recalibrated
 from sizing.deep_learning.memory import gpu_memory, largest_batch, sample_bytes, weights_bytes
 from sizing.deep_learning.pipeline import facts_of, law_of
 from sizing.deep_learning.processor import processor_law, session_on
 from sizing.deep_learning.sharing import given
-from sizing.deep_learning.workers import Law
 from sizing.errors import InputError
 from sizing.plan import Deployment
 from sizing.scenario import DeepLearningScenario

@@ -17,6 +17,7 @@ import numpy as np
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.law import Law
 from sizing.deep_learning.memory import MAX_BATCH
 from sizing.deep_learning.networks import Found, borrowed, known, of_totals
 from sizing.deep_learning.rates import Use, interval, sustained_flops, use_of
@@ -71,43 +72,16 @@ MOST_OF_PEAK = 0.9
 0.80 on H100, 0.78 on B200 (catalogs/accelerators.yaml); fp32 has no tensor units to feed and comes nearer its peak."""
 
 
-@dataclass(frozen=True)
-class BatchLaw:
-    """latency(b) = t0 + k b [ms] with the parts it is made of and the factors of its 80 % interval."""
+@dataclass(frozen=True, kw_only=True)
+class BatchLaw(Law):
+    """The law of a GPU with the parts it is made of [ms], and where the network's operators are from."""
 
-    t0_ms: float
-    k_ms: float
     base_ms: float
     launch_ms: float
     weights_ms: float
     compute_ms: float
     traffic_ms: float
-    compute_bound_ms: float
-    weights_bound_ms: float
-    fast: float
-    slow: float
-    format: Format
     network: str = ""
-
-    def latency_ms(self, batch: float) -> float:
-        """Time of one batch [ms]: t0 + k b."""
-        return self.t0_ms + self.k_ms * batch
-
-    def bound_ms(self, batch: float) -> float:
-        """Least time physics allows [ms]: the greater of operations at dense peak and one read of the weights."""
-        return max(self.compute_bound_ms * batch, self.weights_bound_ms)
-
-    def low_ms(self, batch: float) -> float:
-        """Lower end of the 80 % interval [ms], not under the physical bound."""
-        return max(self.latency_ms(batch) * self.fast, min(self.bound_ms(batch), self.latency_ms(batch)))
-
-    def high_ms(self, batch: float) -> float:
-        """Upper end of the 80 % interval [ms]."""
-        return self.latency_ms(batch) * self.slow
-
-    def largest_batch(self, limit_ms: float) -> int:
-        """Largest batch that ends within a time [samples]: (limit - t0) / k, 0 if none does."""
-        return max(0, int((limit_ms - self.t0_ms) / self.k_ms + 1e-9))
 
 
 def network_of(graph: Graph) -> Found:

@@ -16,6 +16,7 @@ from math import ceil
 from sizing import cpu
 from sizing.catalog_rows import Instance
 from sizing.deep_learning.graph import Graph
+from sizing.deep_learning.law import Law
 from sizing.deep_learning.runtimes import Format
 from sizing.units import GB, MS_PER_S
 
@@ -99,39 +100,6 @@ class Session:
         return self.cores, self.vcpus, self.sessions, self.capacity_bytes, self.core
 
 
-@dataclass(frozen=True)
-class ProcessorLaw:
-    """latency(b) = t0 + k b [ms] of one session, with its 80 % interval and the least time physics allows."""
-
-    t0_ms: float
-    k_ms: float
-    compute_bound_ms: float
-    weights_bound_ms: float
-    format: Format
-    fast: float = FAST
-    slow: float = SLOW
-
-    def latency_ms(self, batch: float) -> float:
-        """Time of one batch [ms]: t0 + k b."""
-        return self.t0_ms + self.k_ms * batch
-
-    def bound_ms(self, batch: float) -> float:
-        """Least time physics allows [ms]: the greater of operations at peak and one read of the weights."""
-        return max(self.compute_bound_ms * batch, self.weights_bound_ms)
-
-    def low_ms(self, batch: float) -> float:
-        """Lower end of the 80 % interval [ms], not under the bound."""
-        return max(self.latency_ms(batch) * self.fast, min(self.bound_ms(batch), self.latency_ms(batch)))
-
-    def high_ms(self, batch: float) -> float:
-        """Upper end of the 80 % interval [ms]."""
-        return self.latency_ms(batch) * self.slow
-
-    def largest_batch(self, limit_ms: float) -> int:
-        """Largest batch that ends within a time [samples], 0 if none does."""
-        return max(0, int((limit_ms - self.t0_ms) / self.k_ms + 1e-9))
-
-
 def core_of(instance: Instance) -> Core:
     """Figures of the instance's core; the unknown one is taken as old and narrow. Source: CORE_SOURCE."""
     words = instance.cpu_type or ""
@@ -163,7 +131,7 @@ MEMORY_SHARE = 0.85
 """Share of an instance's memory for the sessions [1]; the system has the rest. Ours, 2026-11."""
 
 
-def processor_law(graph: Graph, session: Session, *, cpu_ms: float, precision: str) -> ProcessorLaw:
+def processor_law(graph: Graph, session: Session, *, cpu_ms: float, precision: str) -> Law:
     """Law of the time of a batch [ms] of one session; the CPU part of each request takes its turn on the same cores.
 
     Source: roofline model; constants of the module.
@@ -184,7 +152,7 @@ def processor_law(graph: Graph, session: Session, *, cpu_ms: float, precision: s
     notes = () if precision == "fp32" else (f"On a CPU the model is computed in fp32, not {precision}.",)
     widened = 1.0 + graph.error_share
     run = compute / (COMPUTE_SHARE * together) + traffic * TRAFFIC_PASSES
-    return ProcessorLaw(
+    return Law(
         t0_ms=BASE_MS + DISPATCH_MS * graph.operators + max(0.0, weights - run),
         k_ms=run + cpu_ms / session.vcpus,
         compute_bound_ms=compute,

@@ -18,8 +18,9 @@ from sizing.deep_learning.batching import BatchQueue
 from sizing.deep_learning.closed import ClosedBatchLoop, closed_batch_loop, closed_means
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work
+from sizing.deep_learning.law import Law
 from sizing.deep_learning.processor import Session
-from sizing.deep_learning.workers import Law, Miss, Ready, Worker, ready_cpu, ready_gpu
+from sizing.deep_learning.workers import Miss, Ready, Worker, ready_cpu, ready_gpu
 from sizing.plan import Memory
 from sizing.scenario import DeepLearningScenario
 from sizing.units import MS_PER_S, format_ms

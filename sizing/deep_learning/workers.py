@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import Protocol
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work
+from sizing.deep_learning.law import Law
 from sizing.deep_learning.measured import measured_law
 from sizing.deep_learning.memory import gpu_memory, largest_batch
 from sizing.deep_learning.pipeline import law_of
 from sizing.deep_learning.processor import Session, processor_law
-from sizing.deep_learning.runtimes import Format, Unsupported
+from sizing.deep_learning.runtimes import Unsupported
 from sizing.deep_learning.sharing import WHOLE, Share, given, share_of
 from sizing.plan import Memory
 from sizing.scenario import DeepLearningScenario
@@ -22,26 +22,6 @@ from sizing.units import format_bytes, format_ms
 
 KNEE_SHARE = 0.95
 """Share of the saturated throughput beyond which a larger batch is not worth its memory [1]; b = t0 / k x 0.95 / 0.05."""
-
-
-class Law(Protocol):
-    """Time of a batch on a worker, a GPU or a session on CPU cores: t0 + k b [ms], with its 80 % interval."""
-
-    @property
-    def t0_ms(self) -> float: ...
-    @property
-    def k_ms(self) -> float: ...
-    @property
-    def fast(self) -> float: ...
-    @property
-    def slow(self) -> float: ...
-    @property
-    def format(self) -> Format: ...
-    def latency_ms(self, batch: float) -> float: ...
-    def low_ms(self, batch: float) -> float: ...
-    def high_ms(self, batch: float) -> float: ...
-    def bound_ms(self, batch: float) -> float: ...
-    def largest_batch(self, limit_ms: float) -> int: ...
 
 
 @dataclass(frozen=True)
