@@ -23,7 +23,7 @@ from sizing.deep_learning.graph import Graph, graph
 from sizing.deep_learning.memory import gpu_memory
 from sizing.deep_learning.runtime_memory import memory_rule
 from sizing.plan import Memory
-from sizing.scenario import Attention, DeepLearningPrecision, DeepLearningRuntime
+from sizing.scenario_deep_learning import Attention, DeepLearningPrecision, DeepLearningRuntime
 from sizing.units import MB, MIB
 
 OUT = Path(__file__).with_name("DEEP_LEARNING_MEMORY.md")

@@ -22,7 +22,8 @@ from sizing.llm.score_speed import THROUGHPUT_COLUMNS, score_throughput
 from sizing.llm.search import Choice, search
 from sizing.llm.sharding import step_bytes
 from sizing.plan import Deployment
-from sizing.scenario import LlmScenario, WeightFormat
+from sizing.scenario import LlmScenario
+from sizing.scenario_llm import WeightFormat
 from sizing.score_table import Scored, read_cases
 from sizing.units import GIB, format_ms, format_usd
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sizing.catalog import load
 from sizing.deep_learning.onnx.analysis import analyse
-from sizing.deep_learning.onnx.reader import read_network
-from sizing.scenario import Attention
+from sizing.onnx.reader import read_network
+from sizing.scenario_deep_learning import Attention
 
 OUT = Path(__file__).with_name("ONNX_INSPECT.md")
 EAGER: dict[str, tuple[str, int, Attention | None]] = {

@@ -18,14 +18,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sizing import catalog_store
-from sizing.catalog_rows import (
-    Accelerator,
-    CatalogRow,
-    DeepLearningModel,
-    Instance,
-    LlmModel,
-    earliest_day,
-)
+from sizing.catalog_rows import Accelerator, CatalogRow, Instance, LlmModel, earliest_day
+from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
 from sizing.statistical_rows import StatisticalFamily
 

@@ -19,7 +19,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from yaml.constructor import ConstructorError
 
-from sizing.catalog_rows import Accelerator, CatalogRow, DeepLearningModel, Frozen, Instance, LlmModel
+from sizing.catalog_rows import Accelerator, CatalogRow, Frozen, Instance, LlmModel
+from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
 from sizing.statistical_rows import StatisticalFamily
 

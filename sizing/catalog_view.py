@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sizing.catalog import Catalog
 from sizing.catalog_rows import Instance
-from sizing.scenario import Provider
+from sizing.scenario_base import Provider
 
 Table = Literal["accelerators", "instances", "llm_models", "deep_learning_models", "statistical_families"]
 TrustWord = Literal["cross_checked", "single_source", "recalled", "derived"]

@@ -9,7 +9,7 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Accelerator, Instance, Price
 from sizing.errors import InputError
 from sizing.plan import Rejection
-from sizing.scenario import ScenarioBase
+from sizing.scenario_base import ScenarioBase
 
 BASIS_WORDS = {
     "on_demand": "on-demand",

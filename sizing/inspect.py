@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, BinaryIO
 
-from sizing.deep_learning.onnx.wire import is_onnx
 from sizing.errors import InputError
 from sizing.llm.architecture import Architecture
 from sizing.llm.checkpoint import GGUF, INDEX, SAFETENSORS, Checkpoint, kind_of, read_checkpoint
 from sizing.llm.headers.safetensors_header import MOST_INDEX_BYTES, loads, read_safetensors_header
 from sizing.llm.headers.stored import Source, opened, short_name
+from sizing.onnx.wire import is_onnx
 from sizing.units import format_bytes
 
 READ_HERE = "an ONNX file, a safetensors file or index, a GGUF file or a Hugging Face config.json"

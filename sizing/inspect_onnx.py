@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from sizing.deep_learning.onnx.analysis import FLOPS_PER_MAC, Analysis, analyse
-from sizing.deep_learning.onnx.reader import read_network
-from sizing.deep_learning.onnx.records import Network, Tensor
 from sizing.deep_learning.onnx.summarise import profile, summarise
 from sizing.errors import InputError, shown
 from sizing.inspect import ONNX, Inspection
 from sizing.llm.headers.stored import short_name
+from sizing.onnx.reader import read_network
+from sizing.onnx.records import Network, Tensor
 
 SHOWN_PEAK = 12
 MOST_LISTED = 5_000

@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sizing.catalog_rows import AsOf, CatalogRow, Frozen, Text
-from sizing.scenario import StatisticalRuntime
+from sizing.scenario_statistical import StatisticalRuntime
 
 Shape = Literal[
     "linear",

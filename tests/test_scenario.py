@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 
 from sizing.errors import InputError
-from sizing.scenario import (
-    SCENARIO_TYPES,
-    LlmScenario,
-    parse_scenario,
-    scenario_from_yaml,
-    scenario_to_yaml,
-)
+from sizing.scenario import SCENARIO_TYPES, LlmScenario, parse_scenario, scenario_from_yaml, scenario_to_yaml
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.yaml"))
 

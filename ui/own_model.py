@@ -21,7 +21,8 @@ from sizing.llm.config import parse_config
 from sizing.llm.models import CUSTOM, model_of, parsed
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import checkpoint_weights_bytes
-from sizing.scenario import LlmScenario, WeightFormat, choices
+from sizing.scenario import LlmScenario, choices
+from sizing.scenario_llm import WeightFormat
 from sizing.units import format_bytes
 from ui.frame import plain
 from ui.inputs import Inputs, words

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import streamlit as st
 
-from sizing.deep_learning.onnx.wire import is_onnx
 from sizing.deep_learning.own import CUSTOM, parse_summary
 from sizing.errors import InputError
 from sizing.errors import shown as quoted
 from sizing.inspect import MOST_DIM, Inspection, inspect_file, summary_text
+from sizing.onnx.wire import is_onnx
 from sizing.scenario import DeepLearningScenario
 from sizing.units import format_bytes
 from ui.frame import plain
@@ -137,7 +137,7 @@ def _take_file() -> None:
 def _inspected(file: object) -> tuple[tuple[str, ...], Inspection | None]:
     """Open dimensions that have to be given, and the facts of the file once they are."""
     # Imported here: onnx takes a fifth of a second, and the page needs it for a file only.
-    from sizing.deep_learning.onnx.reader import read_network
+    from sizing.onnx.reader import read_network
 
     network = read_network(file, file.size, file.name)  # type: ignore[arg-type, attr-defined]
     asked = tuple(name for name in network.open_dims if name not in network.batch_dims)

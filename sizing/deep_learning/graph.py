@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sizing.catalog import Catalog
-from sizing.catalog_rows import DeepLearningModel, Trace, Trust
+from sizing.catalog_rows import Trust
 from sizing.deep_learning.operators import OperatorKind, Totals
+from sizing.deep_learning_rows import DeepLearningModel, Trace
 from sizing.errors import InputError
-from sizing.scenario import Attention
+from sizing.scenario_deep_learning import Attention
 
 Floats = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from sizing.deep_learning.networks import Found, borrowed, known, of_totals
 from sizing.deep_learning.rates import Use, interval, sustained_flops, use_of
 from sizing.deep_learning.runtimes import Format, format_on
 from sizing.deep_learning.speed import Floats, Network, Rates, Runs, Times, batch_times, join
-from sizing.scenario import DeepLearningPrecision, DeepLearningRuntime
+from sizing.scenario_deep_learning import DeepLearningPrecision, DeepLearningRuntime
 from sizing.units import MS_PER_S
 
 BATCHES = (*(2.0**power for power in range(10)), float(MAX_BATCH))

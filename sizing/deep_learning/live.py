@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from sizing.deep_learning.graph import Graph
-from sizing.scenario import Attention
+from sizing.scenario_deep_learning import Attention
 
 FILE = Path(__file__).resolve().parents[2] / "catalogs" / "deep_learning_live.yaml"
 PER_MILLE = 1000.0

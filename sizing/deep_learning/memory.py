@@ -17,7 +17,7 @@ from sizing.deep_learning.graph import Graph, Stage
 from sizing.deep_learning.runtime_memory import Figure, MemoryRule, doubled_extents_bytes, memory_rule
 from sizing.deep_learning.runtimes import element_bytes
 from sizing.plan import Memory
-from sizing.scenario import DeepLearningPrecision, DeepLearningRuntime, OrtArena
+from sizing.scenario_deep_learning import DeepLearningPrecision, DeepLearningRuntime, OrtArena
 
 MAX_BATCH = 65_536
 """Largest batch searched [samples]: the most that a scenario accepts."""

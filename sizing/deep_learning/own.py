@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sizing.catalog_rows import DeepLearningModel, InputKind
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.operators import KINDS, OperatorKind, Totals
+from sizing.deep_learning_rows import DeepLearningModel, InputKind
 from sizing.errors import InputError
 
 CUSTOM = "custom"

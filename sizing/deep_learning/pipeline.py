@@ -17,7 +17,8 @@ from sizing.deep_learning.latency import BatchLaw, batch_law
 from sizing.deep_learning.memory import stage_bytes
 from sizing.deep_learning.own import CUSTOM, own_graph
 from sizing.errors import InputError
-from sizing.scenario import DeepLearningPrecision, DeepLearningRuntime, DeepLearningScenario
+from sizing.scenario import DeepLearningScenario
+from sizing.scenario_deep_learning import DeepLearningPrecision, DeepLearningRuntime
 from sizing.units import MS_PER_S
 
 PER_BATCH = ("t0_ms", "base_ms", "launch_ms", "weights_ms", "weights_bound_ms")

@@ -23,7 +23,8 @@ from sizing.deep_learning.workers import Miss
 from sizing.deep_learning.working import model_steps, working
 from sizing.fleet import Offer
 from sizing.plan import Deployment, LatencyMs, Parallelism, Plan, Rate, Rejection, Search, Throughput, rank, verdict
-from sizing.scenario import DeepLearningScenario, Percentile
+from sizing.scenario import DeepLearningScenario
+from sizing.scenario_base import Percentile
 from sizing.units import MS_PER_S, format_usd
 
 COLUMN: dict[Percentile, int] = {50: 0, 95: 1, 99: 2}

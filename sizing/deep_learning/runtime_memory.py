@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sizing.scenario import DeepLearningRuntime
+from sizing.scenario_deep_learning import DeepLearningRuntime
 from sizing.units import MIB
 
 FILE = Path(__file__).resolve().parents[2] / "catalogs" / "deep_learning_runtimes.yaml"

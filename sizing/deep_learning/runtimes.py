@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.runtime_memory import memory_rule
-from sizing.scenario import DeepLearningPrecision, DeepLearningRuntime
+from sizing.scenario_deep_learning import DeepLearningPrecision, DeepLearningRuntime
 
 
 @dataclass(frozen=True)

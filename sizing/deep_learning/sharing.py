@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from sizing.catalog_rows import Accelerator
 from sizing.deep_learning.runtimes import Unsupported
-from sizing.scenario import DeepLearningScenario, GpuShare
+from sizing.scenario import DeepLearningScenario
+from sizing.scenario_deep_learning import GpuShare
 from sizing.units import GIB, MIB
 
 MIG_SOURCE = "NVIDIA MIG user guide, supported profiles; recalled 2026-11"

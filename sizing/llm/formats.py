@@ -24,7 +24,7 @@ from sizing.llm.storage import (
     grouped_int,
     mixed,
 )
-from sizing.scenario import WeightFormat
+from sizing.scenario_llm import WeightFormat
 
 BYTES_16_BIT = 2.0
 

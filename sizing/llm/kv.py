@@ -13,7 +13,7 @@ from sizing.catalog_rows import LlmModel
 from sizing.llm.architecture import Architecture, Cache
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, stage_layers
-from sizing.scenario import KvFormat
+from sizing.scenario_llm import KvFormat
 
 Key = TypeVar("Key")
 KV_BITS: dict[str, float] = {"bf16": 16, "fp16": 16, "fp8": 8, "int8": 8.25, "fp4": 4.5}

@@ -9,7 +9,8 @@ from sizing.catalog_rows import LlmModel
 from sizing.errors import InputError
 from sizing.llm.parameters import active_matmul_parameters
 from sizing.llm.sharding import Split, step_bytes
-from sizing.scenario import LlmScenario, WeightFormat
+from sizing.scenario import LlmScenario
+from sizing.scenario_llm import WeightFormat
 
 BLOCK_TOKENS = 16
 """Tokens of a block of the prefix cache; only whole blocks are found again. Source: vLLM's default (2025)."""

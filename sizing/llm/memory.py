@@ -27,7 +27,7 @@ from sizing.llm.sharding import (
     weights_by_stage,
 )
 from sizing.plan import Memory
-from sizing.scenario import KvFormat, LlmRuntime, WeightFormat
+from sizing.scenario_llm import KvFormat, LlmRuntime, WeightFormat
 
 LORA_BYTES = 2
 """Bytes of a parameter of an adapter: 16 bit. Source: vLLM, lora_dtype auto (2025)."""

@@ -17,7 +17,8 @@ from sizing.llm.candidates import check_formats, check_parallelism, configuratio
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import Sized, parts_of, sized
 from sizing.plan import Rejection
-from sizing.scenario import KvFormat, LlmScenario, WeightFormat
+from sizing.scenario import LlmScenario
+from sizing.scenario_llm import KvFormat, WeightFormat
 from sizing.units import format_ms, format_usd
 
 MISSES = 3

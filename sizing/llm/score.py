@@ -19,7 +19,7 @@ from sizing.llm.formats import scheme_of
 from sizing.llm.kv import kv_by_stage
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, extra_bytes, weights_by_stage
-from sizing.scenario import KvFormat, WeightFormat
+from sizing.scenario_llm import KvFormat, WeightFormat
 from sizing.score_table import Case, Scored
 from sizing.units import GIB
 

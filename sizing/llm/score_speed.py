@@ -19,7 +19,7 @@ from sizing.llm.serving import closed_batch
 from sizing.llm.sharding import Split
 from sizing.llm.speed import decode, prefill
 from sizing.llm.work import Floats, Work, model_work, stack, work_of
-from sizing.scenario import KvFormat, WeightFormat
+from sizing.scenario_llm import KvFormat, WeightFormat
 from sizing.score_table import Case, Scored
 from sizing.units import MS_PER_S
 

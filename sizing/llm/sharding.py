@@ -12,7 +12,7 @@ from sizing.llm.formats import scheme_of
 from sizing.llm.rows import architecture_of
 from sizing.llm.scheme import Scheme
 from sizing.llm.storage import BF16, INT4_AWQ, MXFP4, Storage
-from sizing.scenario import WeightFormat
+from sizing.scenario_llm import WeightFormat
 
 BOTH_TO_256 = ("Blackwell", "Blackwell Ultra", "CDNA3", "CDNA4")
 VOCABULARY_PAD = 64

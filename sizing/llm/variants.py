@@ -24,7 +24,8 @@ from sizing.llm.formats import scheme_of
 from sizing.llm.models import draft_of, model_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice, Sized, choices, parts_of, sized
 from sizing.llm.shortage import Miss
-from sizing.scenario import KvFormat, LlmRuntime, LlmScenario, WeightFormat
+from sizing.scenario import LlmScenario
+from sizing.scenario_llm import KvFormat, LlmRuntime, WeightFormat
 from sizing.units import HOURS_PER_MONTH, format_ms
 
 ENGINES: tuple[LlmRuntime, ...] = ("vllm", "sglang", "tensorrt_llm", "llama_cpp")

@@ -20,7 +20,7 @@ from sizing.llm.levers import NO_DRAFTING, Drafting
 from sizing.llm.parameters import active_matmul_parameters, expert_parameters
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, step_bytes
-from sizing.scenario import KvFormat, WeightFormat
+from sizing.scenario_llm import KvFormat, WeightFormat
 from sizing.units import GB
 
 Floats = NDArray[np.float64]

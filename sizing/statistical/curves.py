@@ -14,7 +14,8 @@ from sizing.plan import Deployment
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import queues
-from sizing.statistical.plan import limits_ms, plan
+from sizing.statistical.candidate import limits_ms
+from sizing.statistical.plan import plan
 from sizing.statistical.service_time import service_cv
 
 CURVE_POINTS = 40

@@ -15,7 +15,7 @@ from sizing.statistical_rows import ByteRule, RuntimeCost, StatisticalFamily
 from sizing.units import HOURS_PER_MONTH, MIB, format_bytes, format_ms, format_usd
 
 if TYPE_CHECKING:
-    from sizing.statistical.plan import Candidate
+    from sizing.statistical.candidate import Candidate
 
 QUEUE_SOURCE = "M/G/c, see sizing/queueing.py"
 CATALOG_STEP = "catalog row of the family"

@@ -15,7 +15,8 @@ from sizing.deep_learning.live import live_pass, live_passes
 from sizing.deep_learning.memory import gpu_memory
 from sizing.deep_learning.runtime_memory import doubled_extents_bytes, memory_rules
 from sizing.deep_learning.runtimes import Unsupported, element_bytes, format_on
-from sizing.scenario import DeepLearningRuntime, DeepLearningScenario
+from sizing.scenario import DeepLearningScenario
+from sizing.scenario_deep_learning import DeepLearningRuntime
 from sizing.units import GIB, MB, MIB
 
 CATALOG = load()

@@ -15,10 +15,10 @@ from onnx.reference import ReferenceEvaluator
 
 from sizing.deep_learning.onnx.analysis import Analysis, analyse
 from sizing.deep_learning.onnx.liveness import Step, life
-from sizing.deep_learning.onnx.reader import read_network
 from sizing.deep_learning.operators import totals
 from sizing.errors import InputError
 from sizing.llm.headers.stored import opened
+from sizing.onnx.reader import read_network
 from tests.deep_learning.onnx_graphs import BOOL, FLOAT, INT64, floats, model, node, raw, small_network
 
 

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from sizing.__main__ import main
-from sizing.deep_learning.onnx import wire
-from sizing.deep_learning.onnx.reader import read_network
 from sizing.errors import InputError
 from sizing.inspect import Inspection, inspect_file, inspection_text
+from sizing.onnx import wire
+from sizing.onnx.reader import read_network
 from tests.deep_learning.onnx_graphs import FLOAT, floats, model, node, raw, small_network
 from tests.llm.checkpoint_headers import is_sentence, outcome
 
@@ -261,7 +261,7 @@ def test_limits_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "MOST_GRAPH_BYTES", 100)
     assert "without the weights" in refusal(SMALL)
     monkeypatch.undo()
-    monkeypatch.setattr("sizing.deep_learning.onnx.reader.MOST_NODES", 3)
+    monkeypatch.setattr("sizing.onnx.reader.MOST_NODES", 3)
     assert "3 nodes" in refusal(SMALL)
 
 

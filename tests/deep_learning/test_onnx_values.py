@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from sizing.deep_learning.onnx.values import evaluate
+from sizing.onnx.values import evaluate
 from tests.deep_learning.onnx_graphs import BOOL, INT64, model, node
 
 VALUE_CASES: list[tuple[str, dict[str, Any], list[Any]]] = [

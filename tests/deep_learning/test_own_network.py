@@ -181,7 +181,7 @@ def test_operators_add_up_to_the_summary() -> None:
     import io
 
     from sizing.deep_learning.onnx.analysis import analyse
-    from sizing.deep_learning.onnx.reader import read_network
+    from sizing.onnx.reader import read_network
 
     content = raw(small_network())
     found = analyse(read_network(io.BytesIO(content), len(content), "m"), {})

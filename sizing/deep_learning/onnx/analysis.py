@@ -9,12 +9,12 @@ from functools import cached_property
 
 from sizing.deep_learning.onnx.contrib import MICROSOFT
 from sizing.deep_learning.onnx.liveness import Life, Step, life
-from sizing.deep_learning.onnx.records import ML, Branch, Network, Node, Tensor
 from sizing.deep_learning.onnx.shapes import Shaped, shaped
 from sizing.deep_learning.onnx.weights import Weights, weights_of
 from sizing.deep_learning.onnx.work import PRODUCTS, SHARES_STORAGE, counted, kind_of, macs
 from sizing.deep_learning.operators import Operator
 from sizing.errors import shown
+from sizing.onnx.records import ML, Branch, Network, Node, Tensor
 
 FLOPS_PER_MAC = 2
 FLOATS = ("float", "bfloat")

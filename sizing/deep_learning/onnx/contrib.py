@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sizing.deep_learning.onnx.records import Node, Tensor
+from sizing.onnx.records import Node, Tensor
 
 MICROSOFT = "com.microsoft"
 LIKE_FIRST = frozenset(

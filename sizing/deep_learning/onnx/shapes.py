@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from sizing.deep_learning.onnx.contrib import contrib_outputs
-from sizing.deep_learning.onnx.records import DTYPES, MOST_ELEMENTS, STANDARD, Branch, Network, Node, Tensor
-from sizing.deep_learning.onnx.values import Value, absent, evaluate
 from sizing.errors import InputError, shown
+from sizing.onnx.records import DTYPES, MOST_ELEMENTS, STANDARD, Branch, Network, Node, Tensor
+from sizing.onnx.values import Value, absent, evaluate
 
 NUMBER = {name: number for number, (name, _) in DTYPES.items()}
 CONTROL = ("If", "Loop", "Scan", "SequenceMap")

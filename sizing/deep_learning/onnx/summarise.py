@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from sizing.deep_learning.onnx.analysis import Analysis, analyse
-from sizing.deep_learning.onnx.records import Network
 from sizing.deep_learning.operators import totals
 from sizing.deep_learning.own import PROFILE_POINTS, BatchLaw, NetworkSummary, batch_law
 from sizing.errors import InputError, shown
+from sizing.onnx.records import Network
 
 BATCHES = (1, 2, 8)
 FP32 = 4

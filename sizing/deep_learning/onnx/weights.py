@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from sizing.deep_learning.onnx.records import Branch, Node, Tensor
 from sizing.deep_learning.onnx.work import WEIGHT_AT
+from sizing.onnx.records import Branch, Node, Tensor
 
 QUANTISED = frozenset({"int8", "uint8", "int4", "uint4", "int2", "uint2", "float4e2m1"})
 STATISTICS = {"BatchNormalization": (3, 4), "Dropout": (1, 2)}

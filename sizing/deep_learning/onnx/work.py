@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
-from sizing.deep_learning.onnx.records import Node, Tensor
 from sizing.deep_learning.operators import OperatorKind
+from sizing.onnx.records import Node, Tensor
 
 Shape = tuple[int, ...]
 SHARES_STORAGE = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})

@@ -15,7 +15,7 @@ from sizing.llm.engines.generations import version_of
 from sizing.llm.kv import BLOCK_TOKENS, CONV_BYTES, KV_BITS, STATE_BYTES, filled_groups
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, stage_layers
-from sizing.scenario import KvFormat
+from sizing.scenario_llm import KvFormat
 
 BY_CONCURRENCY_SINCE = (0, 21, 0)
 """vLLM from here on reports concurrency x longest context; before, pages / groups x block. Source: vLLM issue 40691 (old

@@ -12,7 +12,8 @@ from functools import lru_cache
 from math import prod
 from typing import Any, BinaryIO
 
-from sizing.deep_learning.onnx.records import (
+from sizing.errors import InputError, shown
+from sizing.onnx.records import (
     BITS,
     DTYPES,
     MOST_ELEMENTS,
@@ -23,9 +24,8 @@ from sizing.deep_learning.onnx.records import (
     Node,
     Tensor,
 )
-from sizing.deep_learning.onnx.values import Value, small
-from sizing.deep_learning.onnx.wire import without_weights
-from sizing.errors import InputError, shown
+from sizing.onnx.values import Value, small
+from sizing.onnx.wire import without_weights
 
 MOST_NODES = 50_000
 MOST_INITIALIZERS = 200_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from sizing.deep_learning.onnx.values import Value
+from sizing.onnx.values import Value
 
 MOST_ELEMENTS = 10**15
 """Most elements of one tensor [count]; beyond it is a slip or an attack, and 64-bit shapes would wrap around."""

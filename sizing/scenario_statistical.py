@@ -1,0 +1,54 @@
+"""Scenario of a statistical model: its family and sizes, its runtime, the requests and the workers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sizing.scenario_base import CatalogId, ScenarioBase
+
+StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
+
+
+class StatisticalScenario(ScenarioBase):
+    """A statistical model (linear, trees, SVM, neighbours, small networks) under load."""
+
+    kind: Literal["statistical"] = "statistical"
+    family: CatalogId = Field("gradient-boosting-xgboost", description="Catalog id of the model family.")
+    runtime: StatisticalRuntime = Field(
+        "native", description="Library call, booster call, ONNX Runtime or compiled trees."
+    )
+    features: int = Field(100, ge=1, le=1_000_000, description="Numbers in one row of input.")
+    rows_per_request: int = Field(1, ge=1, le=1_000_000, description="Rows sent in one request.")
+    outputs: int = Field(1, ge=1, le=100_000, description="Classes or targets predicted.")
+    trees: int = Field(100, ge=1, le=1_000_000, description="Trees, for tree ensembles.")
+    depth: int = Field(6, ge=1, le=64, description="Levels of splits in a tree.")
+    leaves: int | None = Field(
+        None, ge=2, le=10_000_000, description="Leaves of a tree; empty means full trees of the depth, 2^depth."
+    )
+    support_vectors: int = Field(1000, ge=1, le=100_000_000, description="Support vectors, for SVM.")
+    training_rows: int = Field(10_000, ge=1, le=1_000_000_000, description="Stored rows, for nearest neighbours.")
+    clusters: int = Field(8, ge=1, le=1_000_000, description="Centres, for k-means.")
+    hidden_layers: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
+        (64, 64), max_length=16, description="Widths of the hidden layers, for a multilayer perceptron."
+    )
+    requests_per_s: float | None = Field(
+        200.0, gt=0, le=1e7, description="Mean rate of requests [1/s], arriving at random (Poisson)."
+    )
+    p50_target_ms: float | None = Field(
+        None, gt=0, le=1e7, description="Limit for the median time in system [ms]; empty means none."
+    )
+    p95_target_ms: float | None = Field(
+        None, gt=0, le=1e7, description="Limit for the 95th percentile [ms]; empty means none."
+    )
+    p99_target_ms: float | None = Field(
+        20.0, gt=0, le=1e7, description="Limit for the 99th percentile [ms]; empty means none."
+    )
+    service_cv: float | None = Field(
+        None, ge=0, le=5, description="Spread of service time (std / mean); empty means the measured 0.3."
+    )
+    http_overhead_ms: float = Field(0.8, ge=0, le=1000, description="Web server time of one request [ms].")
+    workers_per_instance: int | None = Field(
+        None, ge=1, le=1024, description="Processes on one instance; empty means one a physical core."
+    )

@@ -1,0 +1,114 @@
+"""One kind of instance as it would run the model: workers as far as memory reaches, and the service time of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sizing import cpu, fleet
+from sizing.catalog import Catalog
+from sizing.fleet import Offer
+from sizing.plan import Memory, Rejection
+from sizing.scenario import StatisticalScenario
+from sizing.statistical.memory import instance_memory, worker_bytes, workers_that_fit
+from sizing.statistical.queues import Group, Traffic
+from sizing.statistical.service_time import ServiceTime, service_time
+from sizing.statistical.structure import Structure, runtime_cost, structure
+from sizing.statistical_rows import RuntimeCost, StatisticalFamily
+from sizing.units import format_bytes
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One kind of instance as it would be run: workers, service time and memory."""
+
+    offer: Offer
+    workers: int
+    cores: int
+    speed: cpu.CpuSpeed
+    service: ServiceTime
+    memory: Memory
+    memory_bound: bool
+
+    @property
+    def group(self) -> Group:
+        """What the queue sees of it."""
+        return Group(service_ms=self.service.mean_ms, workers=self.workers)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The scenario's model: its row in the catalog, costs in its runtime, size and bytes of a worker by part."""
+
+    family: StatisticalFamily
+    cost: RuntimeCost
+    size: Structure
+    per_worker_bytes: dict[str, int]
+
+
+def model_of(scenario: StatisticalScenario, catalog: Catalog) -> Model:
+    """The scenario's model, sized. Raises InputError for an unknown family or a runtime it lacks."""
+    family = catalog.statistical_family(scenario.family)
+    cost = runtime_cost(scenario, family)
+    size = structure(scenario=scenario, family=family)
+    return Model(family, cost, size, worker_bytes(scenario=scenario, cost=cost, size=size))
+
+
+def limits_ms(scenario: StatisticalScenario) -> tuple[float | None, float | None, float | None]:
+    """Limits on p50, p95 and p99 of the time in system [ms]."""
+    return scenario.p50_target_ms, scenario.p95_target_ms, scenario.p99_target_ms
+
+
+def traffic_of(scenario: StatisticalScenario) -> Traffic:
+    """The demanded load of a scenario."""
+    return Traffic(
+        requests_per_s=scenario.requests_per_s, users=scenario.concurrency, think_time_ms=scenario.think_time_s * 1000.0
+    )
+
+
+def candidate_on(scenario: StatisticalScenario, model: Model, offer: Offer) -> Candidate | Rejection:
+    """The model on one kind of instance, or why it cannot run there: unknown size, too many workers, too little memory."""
+    instance = offer.instance
+    cores = cpu.physical_cores(instance)
+    if cores is None or instance.memory_gib is None:
+        what = "vCPUs" if cores is None else "memory"
+        return fleet.rejection(instance, constraint=what, because=f"the catalog does not know its {what}")
+    threads = instance.vcpus or cores
+    wanted = scenario.workers_per_instance or cores
+    if wanted > threads:
+        return fleet.rejection(
+            instance,
+            constraint="workers",
+            because=f"{wanted} workers on {threads} vCPUs would wait for each other",
+            remedy=f"at most {threads} workers on an instance",
+        )
+    fitting = workers_that_fit(per_worker_bytes=model.per_worker_bytes, memory_gib=instance.memory_gib)
+    workers = min(wanted, fitting)
+    if workers == 0 or (scenario.workers_per_instance is not None and workers < wanted):
+        asked = scenario.workers_per_instance or 1
+        needed = instance_memory(per_worker_bytes=model.per_worker_bytes, workers=asked, memory_gib=instance.memory_gib)
+        more = f"{format_bytes(-needed.free_bytes)} more memory"
+        return fleet.rejection(
+            instance,
+            constraint="memory",
+            because=f"{asked} {'worker needs' if asked == 1 else 'workers need'} {format_bytes(needed.used_bytes)} "
+            f"of {format_bytes(needed.capacity_bytes)}",
+            remedy=more if workers == 0 else f"{workers} workers on an instance, or {more}",
+        )
+    speed = cpu.cpu_speed(instance)
+    return Candidate(
+        offer=offer,
+        workers=workers,
+        cores=cores,
+        speed=speed,
+        service=service_time(
+            scenario=scenario,
+            cost=model.cost,
+            size=model.size,
+            speed=speed,
+            sharing=cpu.sharing_factor(workers=workers, cores=cores),
+        ),
+        memory=instance_memory(
+            per_worker_bytes=model.per_worker_bytes, workers=workers, memory_gib=instance.memory_gib
+        ),
+        memory_bound=workers < wanted,
+    )
