@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sizing.scenario_base import CatalogId, ScenarioBase
+from sizing.scenario_words import MEASURED_SERVICE
 
 StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
 
@@ -51,4 +52,10 @@ class StatisticalScenario(ScenarioBase):
     http_overhead_ms: float = Field(0.8, ge=0, le=1000, description="Web server time of one request [ms].")
     workers_per_instance: int | None = Field(
         None, ge=1, le=1024, description="Processes on one instance; empty means one a physical core."
+    )
+    measured_service: str | None = Field(
+        None,
+        pattern=MEASURED_SERVICE,
+        max_length=600,
+        description="Times of calls measured with your model [ms], with where they were taken; they recalibrate it.",
     )

@@ -57,6 +57,9 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
     if "measured_curve" in strategies:
         curves = ["t4~bert-base-uncased~512~tensorrt~fp16~fused~1=2.1,8.5=9.4", "a30~x~1~onnxruntime~int8~math~64=0.5"]
         strategies["measured_curve"] = st.one_of(st.none(), st.sampled_from(curves))
+    if "measured_service" in strategies:
+        services = ["aws-c6i-large~3f09ab12~request~1=1.9,64=4.2", "host-0.45~00ff00ff~model~8=0.031"]
+        strategies["measured_service"] = st.one_of(st.none(), st.sampled_from(services))
     if "custom_network" in strategies:
         strategies["custom_network"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
     if "max_batched_tokens" in strategies:

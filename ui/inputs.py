@@ -73,6 +73,7 @@ LABELS = {
     "steps": "Denoising steps",
     "cpu_ms_per_request": "CPU time per request (ms)",
     "measured_curve": "Measured times of batches",
+    "measured_service": "Measured times of calls",
     "request_kib": "Size of a request (KiB)",
     "queue_delay_ms": "Queue delay to fill a batch (ms)",
     "model_instances_per_gpu": "Model instances per GPU",
