@@ -8,6 +8,7 @@ from sizing.statistical import instances_curve, percentile_curve
 from sizing.units import format_bytes, format_ms
 from ui.charts import MemoryBar, count_chart, memory_chart, percentile_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
+from ui.measure_here import draw_measure_here
 from ui.pages import beside, chart, sizing_page
 from ui.results import facts
 from ui.sketch import Curve
@@ -137,4 +138,8 @@ def more(state: PageState, plan: Plan) -> None:
         )
 
 
-sizing_page("statistical", "Statistical model", controls=controls, first_chart=first_chart, more=more)
+def below(state: PageState, plan: Plan) -> None:
+    draw_measure_here(state)
+
+
+sizing_page("statistical", "Statistical model", controls=controls, first_chart=first_chart, more=more, below=below)

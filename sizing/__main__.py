@@ -1,4 +1,4 @@
-"""Command line: plan, link, scenario, inspect, score, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
+"""Command line: plan, link, scenario, inspect, measure, score, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ from sizing.catalog_view import CatalogView
 from sizing.errors import InputError
 from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims, summary_text
 from sizing.llm import parameters
+from sizing.measure import command as measuring
 from sizing.planner import plan_with_remedies
-from sizing.scenario import SCENARIO_TYPES, AnyScenario, scenario_from_yaml, scenario_to_yaml
+from sizing.scenario import (
+    SCENARIO_TYPES,
+    AnyScenario,
+    StatisticalScenario,
+    scenario_from_yaml,
+    scenario_to_yaml,
+)
 from sizing.text import catalog_text, plan_text
 
 FOUND, NONE_MEETS, BAD_INPUT = 0, 1, 2
@@ -97,6 +104,18 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return FOUND
 
 
+def _measure(arguments: argparse.Namespace) -> int:
+    batches, dims = measuring.parse_batches(arguments.batches), parse_dims(arguments.dim)
+    scenario: StatisticalScenario | None = None
+    catalog = catalogs.load()
+    if arguments.scenario is not None:
+        given, catalog = read_scenario(arguments.scenario)
+        if not isinstance(given, StatisticalScenario):
+            raise InputError("kind", given.kind, "statistical, to be compared with")
+        scenario = given
+    return measuring.run(arguments.file, batches=batches, dims=dims, scenario=scenario, catalog=catalog)
+
+
 def _score(arguments: argparse.Namespace) -> int:
     return score.run(arguments.kind, arguments.cases, arguments.out)
 
@@ -145,6 +164,14 @@ def _parser() -> argparse.ArgumentParser:
         "--summary", action="store_true", help="print the summary of an ONNX file that a scenario can carry"
     )
     inspect.set_defaults(run=_inspect)
+    measure = commands.add_parser("measure", help="time an ONNX model on this machine")
+    measure.add_argument("file", help="an ONNX file with all its data inside")
+    measure.add_argument(
+        "--dim", action="append", default=[], metavar="NAME=N", help="value of an open dimension that is not the batch"
+    )
+    measure.add_argument("--batches", default="1,8,64,512", help="rows of a call, with commas")
+    measure.add_argument("--scenario", help=f"predict it too, and print the times for the scenario: {source}")
+    measure.set_defaults(run=_measure)
     scored = commands.add_parser("score", help="predict measured cases and compare")
     scored.add_argument("kind", help=f"one of {', '.join(score.KINDS)}")
     scored.add_argument("cases", help="a CSV file of measured cases")
