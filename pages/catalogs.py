@@ -17,6 +17,7 @@ TABLES = {
     "llm_models": "Language models",
     "deep_learning_models": "Deep learning models",
     "statistical_families": "Statistical families",
+    "serverless": "Serverless",
 }
 
 draw_frame("Catalogs")

@@ -6,11 +6,15 @@ import streamlit as st
 from sizing.plan import Plan
 from sizing.statistical import instances_curve, percentile_curve
 from sizing.units import format_bytes, format_ms
+from ui.architectures import draw_architectures
+from ui.autoscaling import draw_autoscaling
 from ui.charts import MemoryBar, count_chart, memory_chart, percentile_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.measure_here import draw_measure_here
 from ui.pages import beside, chart, sizing_page
 from ui.results import facts
+from ui.runtimes import draw_runtimes
+from ui.serverless import draw_serverless
 from ui.sketch import Curve
 from ui.state import PageState, widget_key
 
@@ -39,6 +43,8 @@ def controls(inputs: Inputs) -> None:
         name: f"{getattr(scenario, name) if getattr(scenario, name) is not None else 'usual'} {name.replace('_', ' ')}"
         for name in rest
     }
+    if shown.get("outputs") == "1 outputs":
+        shown["outputs"] = "1 output"
     shown["rows_per_request"] = (
         f"{scenario.rows_per_request} row{'s' if scenario.rows_per_request > 1 else ''} a request"
     )
@@ -55,6 +61,8 @@ def controls(inputs: Inputs) -> None:
         inputs.number("http_overhead_ms", step=0.1)
         inputs.number("service_cv", step=0.1, placeholder="0.3 as measured")
         inputs.number("spare_replicas")
+        inputs.number("safety_factor", step=0.05)
+        inputs.number("peak_requests_per_s", placeholder="twice the load")
     hardware_and_price(inputs, category="cpu")
     title_and_notes(inputs)
 
@@ -81,6 +89,9 @@ def first_chart(state: PageState, plan: Plan) -> None:
         limits=limits,
         load=curve.demanded_per_s,
         stable_to=curve.stable_below_per_s,
+        holds_to=curve.capacity_per_s,
+        holds_name=f"targets and {state.scenario.utilization_cap:.0%} cap kept ",
+        chosen=(best.verdicts[-1].predicted_ms, f"this plan, p{best.verdicts[-1].percentile}"),
         x_title="load on all instances (requests/s)",
         y_title="time in system (ms)",
     )
@@ -88,7 +99,8 @@ def first_chart(state: PageState, plan: Plan) -> None:
         figure,
         key="percentiles",
         title=f"Latency against load on {best.instances} × {best.instance_type}",
-        alt="Median, 95th and 99th percentile of the time in system against load, with the limits and the demanded load",
+        alt="Median, 95th and 99th percentile of the time in system against load, with the limits, the demanded load, where the "
+        "limits hold and where the queue is not stable",
     )
 
 
@@ -132,13 +144,19 @@ def more(state: PageState, plan: Plan) -> None:
                 ("Model in memory, one worker", format_bytes(float(extra["resident_bytes"] or 0))),
                 ("Workers per instance", str(extra["workers_per_instance"])),
                 ("Model latency (predict call)", format_ms(float(extra["model_latency_ms"] or 0))),
-                ("Most invocations per minute", f"{float(extra['max_invocations_per_minute'] or 0):,.0f}"),
-                ("Cost per inference", f"${float(extra['usd_per_inference'] or 0):.3g}"),
+                (
+                    "Max invocations per minute, all instances",
+                    f"{float(extra['max_invocations_per_minute'] or 0):,.0f}",
+                ),
             ]
         )
 
 
 def below(state: PageState, plan: Plan) -> None:
+    if plan.recommended is not None:
+        st.subheader("Other ways to run it", anchor="other-ways")
+        for draw in (draw_runtimes, draw_architectures, draw_serverless, draw_autoscaling):
+            draw(state.scenario, state.catalog, plan)
     draw_measure_here(state)
 
 

@@ -21,6 +21,7 @@ from sizing import catalog_store
 from sizing.catalog_rows import Accelerator, CatalogRow, Instance, LlmModel, earliest_day
 from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
+from sizing.serverless_rows import ServerlessService
 from sizing.statistical_rows import StatisticalFamily
 
 DIRECTORY_VARIABLE = "SIZING_CATALOG_DIR"
@@ -41,6 +42,7 @@ class Catalog:
     llm_models: Mapping[str, LlmModel]
     deep_learning_models: Mapping[str, DeepLearningModel]
     statistical_families: Mapping[str, StatisticalFamily]
+    serverless: Mapping[str, ServerlessService]
 
     @property
     def as_of(self) -> date:
@@ -140,6 +142,7 @@ def check(catalog: Catalog) -> list[str]:
         *_instance_problems(catalog.instances.values()),
         *_llm_problems(catalog.llm_models.values()),
         *_deep_learning_problems(catalog.deep_learning_models.values()),
+        *_serverless_problems(catalog.serverless.values()),
     ]
 
 
@@ -179,6 +182,7 @@ def _catalog(tables: catalog_store.Tables) -> Catalog:
         llm_models=_by_id("llm_models", tables.llm_models),
         deep_learning_models=_by_id("deep_learning_models", tables.deep_learning_models),
         statistical_families=_by_id("statistical_families", tables.statistical_families),
+        serverless=_by_id("serverless", tables.serverless),
     )
 
 
@@ -264,6 +268,15 @@ INSTANCE_RANGES = {
     "local_ssd_gb": (10, 500_000),
 }
 USD_PER_HOUR_RANGE = (0.001, 1000)
+SERVERLESS_RANGES = {
+    "usd_per_gib_s": (1e-7, 1e-3),
+    "usd_per_vcpu_s": (1e-6, 1e-3),
+    "usd_per_million_requests": (0, 20),
+    "usd_per_gb_transferred": (0.001, 1),
+    "payload_limit_mib": (0.1, 1024),
+    "timeout_s": (1, 86_400),
+    "idle_timeout_s": (10, 7200),
+}
 MEMORY_REPORTED_SHARE = (0.9, 1.1)
 """Reported or usable bytes over nominal GB: a driver keeps up to 7 % back, a GiB read as GB is 7 % too much."""
 
@@ -326,3 +339,11 @@ def _deep_learning_problems(models: Iterable[DeepLearningModel]) -> Iterator[str
                 yield f"{row.id}: stage {stage.name} names {stage.model}, which is no network of the catalog."
         if row.stages and None not in parts and sum({p.id: p.params for p in parts if p}.values()) != row.params:
             yield f"{row.id}: its parameters are not the sum of its stages'."
+
+
+def _serverless_problems(rows: Iterable[ServerlessService]) -> Iterator[str]:
+    for row in rows:
+        yield from _out_of_range(row, SERVERLESS_RANGES)
+        for size in row.sizes:
+            if size.memory_mib / size.vcpus > 4096:
+                yield f"{row.id}: {size.memory_mib} MiB with {size.vcpus} vCPUs is implausible; check the units."

@@ -22,14 +22,16 @@ from yaml.constructor import ConstructorError
 from sizing.catalog_rows import Accelerator, CatalogRow, Frozen, Instance, LlmModel
 from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
+from sizing.serverless_rows import ServerlessService
 from sizing.statistical_rows import StatisticalFamily
 
-TABLES: Mapping[str, type[CatalogRow] | type[StatisticalFamily]] = {
+TABLES: Mapping[str, type[CatalogRow]] = {
     "accelerators": Accelerator,
     "instances": Instance,
     "llm_models": LlmModel,
     "deep_learning_models": DeepLearningModel,
     "statistical_families": StatisticalFamily,
+    "serverless": ServerlessService,
 }
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}\.[0-9a-f]{8}")
 _HEADER_DATE = re.compile(rb"^as_of: *['\"]?(\d{4}-\d{2}-\d{2})['\"]? *$", re.MULTILINE)
@@ -46,6 +48,7 @@ class Tables(Frozen):
     llm_models: tuple[LlmModel, ...]
     deep_learning_models: tuple[DeepLearningModel, ...]
     statistical_families: tuple[StatisticalFamily, ...]
+    serverless: tuple[ServerlessService, ...] = ()
 
 
 _TABLES_ADAPTER = TypeAdapter(Tables)

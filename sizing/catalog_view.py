@@ -11,7 +11,7 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Instance
 from sizing.scenario_base import Provider
 
-Table = Literal["accelerators", "instances", "llm_models", "deep_learning_models", "statistical_families"]
+Table = Literal["accelerators", "instances", "llm_models", "deep_learning_models", "statistical_families", "serverless"]
 TrustWord = Literal["cross_checked", "single_source", "recalled", "derived"]
 
 UNIT_ENDINGS = (
@@ -38,6 +38,17 @@ UNIT_ENDINGS = (
 )
 COLUMN_UNITS = {
     "usd_per_hour": "USD/h",
+    "usd_per_gib_s": "USD/GiB-s",
+    "usd_per_vcpu_s": "USD/vCPU-s",
+    "usd_per_million_requests": "USD",
+    "usd_per_gb_transferred": "USD/GB",
+    "payload_limit_mib": "MiB",
+    "timeout_s": "s",
+    "idle_timeout_s": "s",
+    "billed_step_ms": "ms",
+    "billed_minimum_ms": "ms",
+    "platform_start_ms": "ms",
+    "invoke_overhead_ms": "ms",
     "gmacs": "10⁹ MACs",
     "params": "count",
     "params_total": "count",

@@ -53,6 +53,15 @@ class StatisticalScenario(ScenarioBase):
     workers_per_instance: int | None = Field(
         None, ge=1, le=1024, description="Processes on one instance; empty means one a physical core."
     )
+    safety_factor: float = Field(
+        0.5, ge=0.05, le=1, description="Autoscaling: share of the load that one instance can take that is aimed at."
+    )
+    peak_requests_per_s: float | None = Field(
+        None,
+        gt=0,
+        le=1e7,
+        description="Autoscaling: highest rate to be ready for [1/s]; empty means twice the demanded load.",
+    )
     measured_service: str | None = Field(
         None,
         pattern=MEASURED_SERVICE,

@@ -139,3 +139,18 @@ def test_the_load_at_which_a_limit_breaks_is_marked_with_its_number() -> None:
     assert "breaks at 81.2" in [note.text.strip() for note in figure.layout.annotations]
     low, high = figure.layout.yaxis.range
     assert 10.0**low < 1.0 < 30.0 < 10.0**high
+
+
+def test_regions_where_limits_hold_and_where_the_queue_is_not_stable_are_shaded() -> None:
+    figure = percentile_chart(
+        [Curve("p99", [0.0, 50.0, 90.0], [1.0, 2.0, 30.0])],
+        limits={"p99 limit 20 ms": 20.0}, load=40.0, stable_to=100.0, x_title="a (b)", y_title="c (d)", holds_to=70.0,
+        holds_name="targets and 70% cap kept ", chosen=(1.8, "this plan, p99"),
+    )  # fmt: skip
+    holds, breaks = (shape for shape in figure.layout.shapes if shape.type == "rect")
+    assert (holds.x0, holds.x1) == (0, 70.0)
+    assert (breaks.x0, breaks.x1) == (100.0, figure.layout.xaxis.range[1])
+    assert holds.fillcolor != breaks.fillcolor
+    assert "targets and 70% cap kept" in [note.text.strip() for note in figure.layout.annotations]
+    (star,) = (trace for trace in figure.data if trace.marker.symbol == "star")
+    assert (star.x[0], star.y[0], star.name) == (40.0, 1.8, "this plan, p99")

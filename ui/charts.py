@@ -12,7 +12,20 @@ from math import log10
 import plotly.graph_objects as go
 
 from sizing.units import GIB
-from ui.sketch import CHOSEN, INTERVAL, LIMIT, PALETTE, Curve, Sketch, Trace, log_ticks, titled
+from ui.sketch import (
+    BREAKS,
+    CHOSEN,
+    HOLDS,
+    HOLDS_LINE,
+    INTERVAL,
+    LIMIT,
+    PALETTE,
+    Curve,
+    Sketch,
+    Trace,
+    log_ticks,
+    titled,
+)
 
 SHARE_POINTS = 200  # of a cumulative curve: more are not seen
 
@@ -229,16 +242,29 @@ def percentile_chart(
     x_title: str,
     y_title: str,
     breaks_at: float | None = None,
+    holds_to: float | None = None,
+    holds_name: str = "limits kept ",
+    chosen: tuple[float, str] | None = None,
 ) -> go.Figure:
     """Percentiles of latency against load: limits as lines, the demanded load and the end of stability marked, and the
-    load at which the limit breaks where it is known."""
+    load at which the limit breaks where it is known.
+
+    `holds_to` is the load up to which all limits hold: shaded up to there, and beyond stability in another colour. `chosen` is
+    the height of the chosen point at the demanded load, and its name.
+    """
     heights = [value for curve in curves for value in curve.y] + list(limits.values())
     low, high = _log_range(heights, margin=0.2)  # names of the marks stand above and below all curves
     end = max(stable_to, load) * 1.06
     y = titled(y_title, **log_ticks(heights), range=[low, high])
     sketch = Sketch(x=titled(x_title, range=[0, end]), y=y)
+    if holds_to is not None:
+        sketch.stripe(0, min(holds_to, stable_to), HOLDS)
+        sketch.stripe(stable_to, end, BREAKS)
+        sketch.mark(min(holds_to, stable_to), holds_name, HOLDS_LINE, dash="dot", height=0.02, anchor="right")
     for position, curve in enumerate(curves):
         sketch.curve(curve, PALETTE[position])
+    if chosen is not None:
+        sketch.star(load, *chosen)
     for name, limit in limits.items():
         sketch.limit(limit, name)
     sketch.mark(load, " demanded", CHOSEN, dash="solid", height=0.98, anchor="left")
@@ -247,7 +273,9 @@ def percentile_chart(
         place = (log10(min(limits.values(), default=1.0)) - low) / (high - low)
         height, anchor = place + 0.2 if place < 0.6 else 0.2, "right" if breaks_at > 0.35 * end else "left"
         sketch.mark(breaks_at, f" breaks at {breaks_at:,.3g} ", LIMIT, dash="dot", height=height, anchor=anchor)
-    sketch.mark(stable_to, "unstable beyond ", "#7F7F7F", dash="dot", height=0.02, anchor="right")
+    # Two names at the foot of the plot stand one above the other, so that neither runs into the other on a phone.
+    foot = 0.02 if holds_to is None else 0.1
+    sketch.mark(stable_to, "unstable beyond ", "#7F7F7F", dash="dot", height=foot, anchor="right")
     return sketch.figure()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import asdict
 
 import streamlit as st
 
 from sizing import link as links
 from sizing.plan import Plan
 from sizing.scenario import scenario_to_yaml
+from sizing.statistical.recommendations import recommendation
 from ui.frame import page_address
 
 _COLUMNS = (
@@ -21,12 +23,17 @@ _COLUMNS = (
 
 
 def ranking_csv(plan: Plan) -> str:
-    """CSV of the ranking, dropped kinds of instance included with their reason; costs in USD, month of 730 h."""
+    """CSV of the ranking, dropped kinds of instance included with their reason; costs in USD, month of 730 h.
+
+    Statistical models have the columns of the services that load-test instances beside it.
+    """
+    rows = [asdict(recommendation(d)) if plan.kind == "statistical" else {} for d in plan.ranked]
+    more = [name for name in (rows[0] if rows else {}) if name not in _COLUMNS]
     out = io.StringIO()
-    writer = csv.DictWriter(out, _COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, [*_COLUMNS, *more], restval="", lineterminator="\n")
     writer.writeheader()
-    for d in plan.ranked:
-        known = {name: getattr(part, name) for part in (d, d.cost) for name in _COLUMNS if hasattr(part, name)}
+    for d, row in zip(plan.ranked, rows, strict=True):
+        known = row | {name: getattr(part, name) for part in (d, d.cost) for name in _COLUMNS if hasattr(part, name)}
         marks = "; ".join(d.cost.price_marks)
         writer.writerow({**known, "instance": d.instance_type, "price_marks": marks, "status": "meets"})
     for r in plan.rejected:

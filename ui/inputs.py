@@ -94,6 +94,8 @@ LABELS = {
     "service_cv": "Spread of service time (CV)",
     "http_overhead_ms": "Web server time (ms)",
     "workers_per_instance": "Workers per instance",
+    "safety_factor": "Safety factor of autoscaling (share)",
+    "peak_requests_per_s": "Peak load for autoscaling (requests/s)",
     "name": "Title",
     "notes": "Notes",
 }

@@ -14,6 +14,7 @@ from sizing.units import format_bytes, format_ms, format_usd
 from ui.frame import folding, plain
 from ui.inputs import words
 from ui.state import set_fields
+from ui.statistical_table import draw_table
 
 _WORKING_COLUMNS = ("Quantity", "Formula", "With the numbers", "Result", "Source", "Trust")
 
@@ -120,7 +121,9 @@ def ranking(plan: Plan) -> None:
     tokens, deep = plan.kind == "llm", plan.kind == "deep_learning"
     kept, dropped = len(plan.ranked), len(plan.rejected)
     st.caption(f"{plan.search.candidates} kinds of instance searched: {kept} meet the scenario, {dropped} dropped.")
-    if plan.ranked:
+    if plan.kind == "statistical":
+        draw_table(plan.ranked)
+    elif plan.ranked:
         rows = [_deep_row(d) if deep else _row(d, tokens=tokens) for d in plan.ranked]
         st.dataframe(
             pd.DataFrame(rows),

@@ -18,6 +18,8 @@ LIMIT = "#D9483B"  # readable on white and on the dark background
 INTERVAL = "#8A94A3"  # a line over bars, readable on white and on the dark background
 BAND = "rgba(0,114,178,0.16)"
 HOLDS = "rgba(0,158,115,0.13)"  # where all limits hold
+HOLDS_LINE = "#178A68"  # the end of that, readable on white and on the dark background
+BREAKS = "rgba(217,72,59,0.13)"  # where a queue grows without end
 HEIGHT = 300
 CONFIG = {
     "displaylogo": False,
@@ -83,8 +85,14 @@ class Sketch:
         """A vertical line with its name at a height of the plot [0 to 1]."""
         line = {"color": color, "dash": dash, "width": 2}
         self.shapes.append({"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line})
-        place = {"yref": "paper", "y": height, "x": x, "xanchor": anchor}
+        at = log10(x) if self.x.get("type") == "log" else x
+        place = {"yref": "paper", "y": height, "x": at, "xanchor": anchor}
         self.notes.append({**place, "text": text, "showarrow": False, "font": {"color": color}})
+
+    def stripe(self, x0: float, x1: float, color: str) -> None:
+        """A shaded stripe over the full height, below everything else."""
+        corners = {"yref": "paper", "x0": x0, "x1": x1, "y0": 0, "y1": 1}
+        self.shapes.append({"type": "rect", **corners, "line": {"width": 0}, "fillcolor": color, "layer": "below"})
 
     def region(self, x0: float, x1: float, y0: float, y1: float) -> None:
         """A shaded rectangle below everything else."""

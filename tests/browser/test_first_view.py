@@ -156,7 +156,8 @@ def test_ranking_is_one_narrow_table_with_nothing_searched_lost(pages: dict[str,
     grid = page.evaluate(_HEADERS)
     titles = [column["title"] for column in grid["columns"]]
     assert len(titles) <= 9
-    assert {"USD/month", "USD/hour", "GPU use (%)" if name == "deep_learning" else "Load (%)"} <= set(titles)
+    use = {"deep_learning": "GPU use (%)", "statistical": "CPU (%)", "llm": "Load (%)"}[name]
+    assert {"USD/month", "USD/hour", use} <= set(titles)
     assert any(re.search(r"p(50|95|99) \(ms\)$", title) for title in titles)
     assert [c for c in grid["columns"] if c["needed"] > c["width"]] == []
     assert sum(column["width"] for column in grid["columns"]) <= grid["room"] + 1

@@ -115,7 +115,7 @@ CHANGES: dict[str, list[Change]] = {
         (switch, ("Users",), "requests_per_s", ""),
         *_numbers(concurrency=8, p99_target_ms=450.5, rows_per_request=2, p50_target_ms=250.5, p95_target_ms=350.5),
         *_numbers(utilization_cap=0.6, think_time_s=0.5, workers_per_instance=2, http_overhead_ms=0.9),
-        *_numbers(service_cv=0.4, spare_replicas=1),
+        *_numbers(service_cv=0.4, spare_replicas=1, safety_factor=0.45, peak_requests_per_s=900.5),
         *BUDGET,
         *WORDS,
     ],
