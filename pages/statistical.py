@@ -10,6 +10,7 @@ from ui.architectures import draw_architectures
 from ui.autoscaling import draw_autoscaling
 from ui.charts import MemoryBar, count_chart, memory_chart, percentile_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
+from ui.load_test import draw_load_test
 from ui.measure_here import draw_measure_here
 from ui.pages import beside, chart, sizing_page
 from ui.results import facts
@@ -157,7 +158,9 @@ def below(state: PageState, plan: Plan) -> None:
         st.subheader("Other ways to run it", anchor="other-ways")
         for draw in (draw_runtimes, draw_architectures, draw_serverless, draw_autoscaling):
             draw(state.scenario, state.catalog, plan)
+    st.subheader("Measure it", anchor="measure")
     draw_measure_here(state)
+    draw_load_test(state, plan)
 
 
 sizing_page("statistical", "Statistical model", controls=controls, first_chart=first_chart, more=more, below=below)

@@ -11,14 +11,15 @@ MEASURED_CURVE = (
     rf"^[A-Za-z0-9][A-Za-z0-9._-]*~[A-Za-z0-9][A-Za-z0-9._-]*~\d{{1,8}}~[a-z0-9_]+~[a-z0-9]+~(fused|math)"
     rf"~{_NUMBER}={_NUMBER}(,{_NUMBER}={_NUMBER})*$"
 )
+_TIMED = r"\d{1,7}=\d{1,7}(\.\d{1,8})?(:0\.\d{1,3})?"
 MEASURED_SERVICE = (
     r"^(host-\d{1,2}(\.\d{1,4})?|[A-Za-z0-9][A-Za-z0-9._-]*)~[0-9a-f]{8}~(model|request)"
-    r"~\d{1,7}=\d{1,7}(\.\d{1,8})?(,\d{1,7}=\d{1,7}(\.\d{1,8})?)*$"
+    rf"~{_TIMED}(,{_TIMED})*$"
 )
 PATTERN_WORDS = {
     CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
     VERSION: "a version such as 0.18, at most four numbers with dots",
-    MEASURED_SERVICE: "instance or host-factor~fingerprint~model or request~rows=ms,rows=ms",
+    MEASURED_SERVICE: "instance or host-factor~fingerprint~model or request~rows=ms,rows=ms (an error may follow a time: ms:0.05)",
     MEASURED_CURVE: "accelerator~model~size~runtime~precision~attention~batch=ms,batch=ms",
 }
 """What a text that follows a pattern is, for whoever typed another."""

@@ -11,6 +11,7 @@ from sizing.plan import Memory, Rejection
 from sizing.scenario import StatisticalScenario
 from sizing.statistical.memory import instance_memory, worker_bytes, workers_that_fit
 from sizing.statistical.queues import Group, Traffic
+from sizing.statistical.recalibration import Calibration, calibration_of
 from sizing.statistical.service_time import ServiceTime, service_time
 from sizing.statistical.structure import Structure, runtime_cost, structure
 from sizing.statistical_rows import RuntimeCost, StatisticalFamily
@@ -37,12 +38,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Model:
-    """The scenario's model: its row in the catalog, costs in its runtime, size and bytes of a worker by part."""
+    """The scenario's model: its row in the catalog, costs in its runtime, size, bytes of a worker by part, and its measurements."""
 
     family: StatisticalFamily
     cost: RuntimeCost
     size: Structure
     per_worker_bytes: dict[str, int]
+    calibration: Calibration | None = None
 
 
 def model_of(scenario: StatisticalScenario, catalog: Catalog) -> Model:
@@ -50,7 +52,8 @@ def model_of(scenario: StatisticalScenario, catalog: Catalog) -> Model:
     family = catalog.statistical_family(scenario.family)
     cost = runtime_cost(scenario, family)
     size = structure(scenario=scenario, family=family)
-    return Model(family, cost, size, worker_bytes(scenario=scenario, cost=cost, size=size))
+    bytes_ = worker_bytes(scenario=scenario, cost=cost, size=size)
+    return Model(family, cost, size, bytes_, calibration_of(scenario, catalog, cost, size))
 
 
 def limits_ms(scenario: StatisticalScenario) -> tuple[float | None, float | None, float | None]:
@@ -95,18 +98,22 @@ def candidate_on(scenario: StatisticalScenario, model: Model, offer: Offer) -> C
             remedy=more if workers == 0 else f"{workers} workers on an instance, or {more}",
         )
     speed = cpu.cpu_speed(instance)
+    service = service_time(
+        scenario=scenario,
+        cost=model.cost,
+        size=model.size,
+        speed=speed,
+        sharing=cpu.sharing_factor(workers=workers, cores=cores),
+    )
+    if model.calibration is not None:
+        rows = scenario.rows_per_request
+        service = model.calibration.applied(service, rows=rows, machine=instance.id, speed=speed)
     return Candidate(
         offer=offer,
         workers=workers,
         cores=cores,
         speed=speed,
-        service=service_time(
-            scenario=scenario,
-            cost=model.cost,
-            size=model.size,
-            speed=speed,
-            sharing=cpu.sharing_factor(workers=workers, cores=cores),
-        ),
+        service=service,
         memory=instance_memory(
             per_worker_bytes=model.per_worker_bytes, workers=workers, memory_gib=instance.memory_gib
         ),

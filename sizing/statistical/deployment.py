@@ -10,7 +10,7 @@ from sizing import cpu, fleet
 from sizing.catalog import Catalog
 from sizing.catalog_rows import Price
 from sizing.cost import cost_of
-from sizing.plan import Deployment, LatencyMs, Rate, Rejection, Throughput, Verdict, verdict
+from sizing.plan import Basis, Deployment, LatencyMs, Rate, Rejection, Throughput, Verdict, verdict
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import queues
@@ -22,7 +22,11 @@ from sizing.units import format_usd
 INTERVAL_UTILIZATION = 0.98
 """Utilization at which the slow end of an interval is read when it would leave no stable queue [1]."""
 
-LATENCY_SOURCE = "M/G/c per instance over own timings x CPU factor"
+LATENCY_SOURCES: dict[Basis, str] = {
+    "estimated": "M/G/c per instance over own timings x CPU factor",
+    "measured": "M/G/c per instance over your measured time",
+    "calibrated": "M/G/c per instance over your measurements x ratio of CPU factors",
+}
 
 Quantity = Literal["p50", "p95", "p99"]
 
@@ -94,7 +98,7 @@ def deployment_of(
         ),
         utilization=outcome.utilization,
         cost=cost,
-        verdicts=_verdicts(scenario, latency, times),
+        verdicts=_verdicts(scenario, latency, times, service.basis),
         binding_constraint="memory" if candidate.memory_bound and count > 1 else outcome.limited_by,
         warnings=_warnings(candidate, outcome, times),
         extra={
@@ -133,7 +137,7 @@ def _latency(times: Floats, which: Quantity) -> LatencyMs:
     )
 
 
-def _verdicts(scenario: StatisticalScenario, latency: LatencyMs, times: Floats) -> tuple[Verdict, ...]:
+def _verdicts(scenario: StatisticalScenario, latency: LatencyMs, times: Floats, basis: Basis) -> tuple[Verdict, ...]:
     """A verdict on each limit set, each with the interval of its own percentile; p99 without limit if none is set."""
     names: tuple[Quantity, ...] = ("p50", "p95", "p99")
     limits = dict(zip(names, limits_ms(scenario), strict=True))
@@ -144,8 +148,8 @@ def _verdicts(scenario: StatisticalScenario, latency: LatencyMs, times: Floats) 
             percentile=int(name[1:]),
             limit_ms=limits[name],
             latency=_latency(times, name),
-            basis="estimated",
-            source=LATENCY_SOURCE,
+            basis=basis,
+            source=LATENCY_SOURCES[basis],
         )
         for name in names
         if name in asked

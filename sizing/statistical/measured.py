@@ -5,7 +5,8 @@ They travel in one text field of the scenario:
     aws-c6i-large~3f09ab12~request~1=1.9,64=4.2      a load test of a deployment on that instance
     host-0.45~3f09ab12~model~1=0.031,64=0.2          calls timed on some machine of time factor 0.45
 
-where, fingerprint of model and runtime, what was timed, then rows=milliseconds. `request` is a reply as the server gives it
+where, fingerprint of model and runtime, what was timed, then rows=milliseconds, with the relative standard deviation of that mean
+behind a colon where it is known (1=1.9:0.08). `request` is a reply as the server gives it
 (model and web server), `model` the predict call alone. The time factor of a machine is that of `sizing.cpu`: time of its core
 over that of the catalog's host. Measurements count where the fingerprint is the scenario's own, and nowhere else.
 """
@@ -26,6 +27,8 @@ FIELD = "measured_service"
 
 HOST = "host-"
 """What stands before the time factor where the machine is not one of the catalog."""
+
+_FACTOR = r"\d{1,2}(\.\d{1,4})?"
 
 MODEL_FIELDS = (
     "family",
@@ -54,6 +57,7 @@ class MeasuredService:
     timed: Timed
     rows: tuple[int, ...]
     times_ms: tuple[float, ...]
+    errors: tuple[float, ...] = ()
 
     @property
     def cpu_factor(self) -> float | None:
@@ -66,7 +70,11 @@ class MeasuredService:
         >>> parse_measured("host-0.45~3f09ab12~model~1=0.031,64=0.2").text()
         'host-0.45~3f09ab12~model~1=0.031,64=0.2'
         """
-        points = (f"{rows}={_short(ms)}" for rows, ms in zip(self.rows, self.times_ms, strict=True))
+        errors = self.errors or (0.0,) * len(self.rows)
+        points = (
+            f"{rows}={_short(ms)}" + (f":{min(error, 0.999):.3f}" if error >= 0.0005 else "")
+            for rows, ms, error in zip(self.rows, self.times_ms, errors, strict=True)
+        )
         return "~".join((self.where, self.fingerprint, self.timed, ",".join(points)))
 
 
@@ -79,12 +87,17 @@ def parse_measured(text: str) -> MeasuredService:
     if not re.fullmatch(MEASURED_SERVICE.strip("^$"), text):
         raise InputError(FIELD, text, PATTERN_WORDS[MEASURED_SERVICE])
     where, fingerprint, timed, points = text.split("~")
+    if where.startswith(HOST) and not re.fullmatch(HOST + _FACTOR, where):
+        raise InputError(FIELD, where, "an instance, or host-<time factor from 0.0001 to 99>")
     pairs = [point.split("=") for point in points.split(",")]
     rows = tuple(int(left) for left, _ in pairs)
-    times = tuple(float(right) for _, right in pairs)
+    times = tuple(float(right.partition(":")[0]) for _, right in pairs)
+    errors = tuple(float(right.partition(":")[2] or 0.0) for _, right in pairs)
     if len(set(rows)) < len(rows) or min(times) <= 0 or min(rows) < 1:
         raise InputError(FIELD, text, "each number of rows once, rows and times above 0")
-    return MeasuredService(where, fingerprint, "model" if timed == "model" else "request", rows, times)
+    return MeasuredService(
+        where, fingerprint, "model" if timed == "model" else "request", rows, times, errors if any(errors) else ()
+    )
 
 
 def fingerprint(scenario: StatisticalScenario) -> str:

@@ -15,6 +15,7 @@ from sizing.statistical import queues
 from sizing.statistical.candidate import Candidate, candidate_on, limits_ms, model_of, traffic_of
 from sizing.statistical.deployment import INTERVAL_UTILIZATION, deployment_of
 from sizing.statistical.queues import Group, Sized
+from sizing.statistical.recalibration import said_of
 from sizing.statistical.service_time import ServiceTime, service_cv
 from sizing.statistical.working import caveats, headline, working
 from sizing.units import format_ms
@@ -64,6 +65,7 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
     by_id = {c.offer.instance.id: c for c in candidates}
     shown = by_id[best.instance] if best else min(candidates, key=lambda c: c.service.mean_ms, default=None)
     binding = best.binding_constraint if best else _commonest(rejected, broke_rules)
+    said = said_of(scenario, catalog, model.calibration)
     return Plan(
         kind="statistical",
         catalog=catalog.version,
@@ -74,7 +76,7 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
         rejected=tuple(rejected),
         binding_constraint=binding,
         working=working(scenario, model.family, model.cost, model.size, model.per_worker_bytes, shown, best),
-        caveats=caveats(scenario, model.family, model.cost),
+        caveats=(*caveats(scenario, model.family, model.cost), *([said] if said else [])),
         search=Search(
             candidates=len(ranked) + len(rejected),
             configurations=sum(sizes[c.group].evaluated for c in candidates),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import exp, log, log1p, sqrt
 
 from sizing.cpu import CpuSpeed
+from sizing.plan import Basis
 from sizing.scenario import StatisticalScenario
 from sizing.statistical.structure import Structure
 from sizing.statistical_rows import RuntimeCost
@@ -34,6 +35,7 @@ class ServiceTime:
     http_ms: float
     low_ms: float
     high_ms: float
+    basis: Basis = "estimated"
 
     @property
     def mean_ms(self) -> float:

@@ -186,6 +186,9 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
     service, speed = shown.service, shown.speed
     sharing = cpu.sharing_factor(workers=shown.workers, cores=shown.cores)
     shared = f" x {sharing:.3g} (workers sharing cores)" if sharing > 1 else ""
+    if service.basis != "estimated":
+        moved = service.model_ms / (service.host_model_ms * speed.factor * sharing)
+        shared += f" x {moved:.3g} (your measurements)"
     memory = shown.memory
     per_worker = (memory.used_bytes - OPERATING_SYSTEM_BYTES) // shown.workers
     instance = shown.offer.instance
@@ -206,7 +209,7 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
             value=service.mean_ms,
             unit="ms",
             source=f"80 % interval {format_ms(service.low_ms)} to {format_ms(service.high_ms)}",
-            trust="derived",
+            trust="derived" if service.basis == "estimated" else service.basis,
         ),
         Step(
             quantity="Workers on an instance",
