@@ -14,8 +14,8 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 
+from sizing import batch_gather as batcher
 from sizing import catalog as catalogs
-from sizing.deep_learning import batcher
 from sizing.deep_learning.plan import plan
 from sizing.scenario import DeepLearningScenario
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms
+from sizing.batch_gather import OVERLAP_SHARE, batcher, capacity_per_ms
+from sizing.batch_simulation import simulate_batcher, simulate_closed_batcher
 from sizing.deep_learning.closed import closed_batch_loop
-from sizing.deep_learning.simulation import simulate_batcher, simulate_closed_batcher
 
 OUT = Path(__file__).with_name("DYNAMIC_BATCHING.md")
 SEED = 5

@@ -13,6 +13,7 @@ from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.load_test import draw_load_test
 from ui.measure_here import draw_measure_here
 from ui.pages import beside, chart, sizing_page
+from ui.request_reply import from_request_to_reply
 from ui.results import facts
 from ui.runtimes import draw_runtimes
 from ui.serverless import draw_serverless
@@ -64,6 +65,7 @@ def controls(inputs: Inputs) -> None:
         inputs.number("spare_replicas")
         inputs.number("safety_factor", step=0.05)
         inputs.number("peak_requests_per_s", placeholder="twice the load")
+    from_request_to_reply(inputs)
     hardware_and_price(inputs, category="cpu")
     title_and_notes(inputs)
 

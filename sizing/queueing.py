@@ -6,15 +6,17 @@ services to end and then for a geometric number of residual services at c-fold s
 
     wait = 0 with probability 1 - D, else A + R_1/c + ... + R_N/c,   P(N = n) = (1 - u) u^n
 
-with A the least of c residual service times, R_i residual service times, u the utilization and D the chance
-of waiting. This is exact for one server (Pollaczek-Khinchine) and for exponential service (M/M/c). Elsewhere
-it has the exact decay rate r of the tail, E[exp(r S / c)] = 1 + r / arrival rate, where the law has one, and
-needs no such rate where it has none (lognormal): it therefore also replaces a simulation at service CV above
-1, where 200,000 simulated customers miss p99 by 24 % (P90; this form: 5.5 %, see P99_ERROR_SHARE).
+with A the least of c residual service times, R_i residual service times, u the utilization and D a weight
+near the chance of waiting. This is exact for one server (Pollaczek-Khinchine) and for exponential service
+(M/M/c). Elsewhere D, or above CV 1 the pace of the waits, is set so that the mean wait is that of
+`queueing_open.delay_and_mean_wait`. Up to CV 1 the tail then keeps its exact decay rate r,
+E[exp(r S / c)] = 1 + r / arrival rate; laws that have none (lognormal) need none. It therefore also replaces
+a simulation at service CV above 1, where 200,000 simulated customers miss p99 by 24 % (P90; this form: 7 %,
+see P99_ERROR_SHARE).
 
 Source: Tijms, A First Course in Stochastic Models (2003), section 9.6 (M/G/c queue-length generating
-function; the wait follows by the distributional form of Little's law). D: Erlang C, corrected below CV 1 so
-that the mean wait is Kimura's.
+function; the wait follows by the distributional form of Little's law). Mean wait and chance of waiting:
+between Erlang's and the exact ones at constant service, see sizing/queueing_open.py.
 """
 
 from __future__ import annotations
@@ -55,11 +57,12 @@ P99_ERROR_SHARE = {(True, True): 0.02, (True, False): 0.06, (False, True): 0.08,
 """P90 of the absolute relative error of p99 [1] by (service CV up to 1, law given).
 
 Source: 182 settings simulated for this project (1 to 16 servers, utilization 0.3 to 0.95, CV 0 to 2, 2 to 9
-million customers each), compared 2026-11-22. Law given: CV 0 to 1 median 0.4 %, P90 1.8 %, worst 4.9 % (148
-settings); CV 2 median 1.8 %, P90 5.5 % (lognormal alone 7.9 %), worst 9.5 % (34 settings). Law left to the
-default while the truth was another: P90 5.8 % and 20 %, worst 11 % and 27 %. The simulations' own 95 %
-half-widths have a P90 of 4.3 % and 12 %, so that the first two are upper bounds, also for the exact cases.
-Mean wait: P90 1.8 % up to CV 1; 21 % at CV 2, which is 4.3 % of the mean time in system."""
+million customers each), compared 2026-11-25. Law given: CV 0 to 1 median 0.4 %, P90 1.8 %, worst 4.9 % (148
+settings); CV 2 median 1.3 %, P90 7.1 %, worst 8.8 % (34 settings). Law left to the
+default while the truth was another: P90 5.8 % and 20 %, worst 11 % and 27 % (2026-11-22). The simulations' own
+95 % half-widths have a P90 of 4.3 % and 12 %, so that the first two are upper bounds, also for the exact cases.
+Mean wait: median 0.6 %, P90 2.2 % up to CV 1 and 7 % at CV 2 where it is known within 5 %; against exact
+solutions 0.6 % and 5 % (benchmarks/QUEUES.md)."""
 
 
 class Unstable(ValueError):
@@ -132,8 +135,7 @@ def mgc(
     servers: int,
     law: ServiceLaw | None = None,
 ) -> QueueResult:
-    """Waits and times in system [ms] of one instance. Mean wait = D (E[A] + u / (1 - u) E[R] / c), E[R] = S
-    (1 + cv^2) / 2.
+    """Waits and times in system [ms] of one instance. At one server the mean wait is u / (1 - u) S (1 + cv^2) / 2.
 
     `servers` workers share one first-come-first-served queue. `service_cv` is standard deviation / mean of
     the service time. `law` is that of the service time: gamma up to CV 1 and lognormal above, unless given.

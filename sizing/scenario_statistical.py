@@ -10,6 +10,8 @@ from sizing.scenario_base import CatalogId, ScenarioBase
 from sizing.scenario_words import MEASURED_SERVICE
 
 StatisticalRuntime = Literal["native", "booster", "onnxruntime", "compiled"]
+PayloadFormat = Literal["json", "csv", "binary"]
+WorkerModel = Literal["processes", "async", "thread_pool"]
 
 
 class StatisticalScenario(ScenarioBase):
@@ -61,6 +63,37 @@ class StatisticalScenario(ScenarioBase):
         gt=0,
         le=1e7,
         description="Autoscaling: highest rate to be ready for [1/s]; empty means twice the demanded load.",
+    )
+    payload_format: PayloadFormat = Field(
+        "json", description="How numbers travel: JSON or CSV text, or binary float32 (raw array, msgpack, protobuf)."
+    )
+    request_kib: float | None = Field(
+        None, ge=0, le=1e6, description="Body of a request [KiB]; empty means rows x features in the format."
+    )
+    reply_kib: float | None = Field(
+        None, ge=0, le=1e6, description="Body of a reply [KiB]; empty means rows x outputs in the format."
+    )
+    worker_model: WorkerModel = Field(
+        "processes",
+        description="How a worker takes requests: single-threaded processes on one socket, event loops, or thread pools.",
+    )
+    threads_per_worker: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Threads that the library may use for one call (OMP_NUM_THREADS, intra-op threads).",
+    )
+    cpu_limit_vcpus: float | None = Field(
+        None, ge=0.1, le=1024, description="CPU limit of the container [vCPU]; empty means the whole machine."
+    )
+    micro_batch_rows: int = Field(
+        1, ge=1, le=100_000, description="Most rows the server gathers into one call of the model; 1 means none."
+    )
+    micro_batch_delay_ms: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="Longest wait to gather a batch [ms]; 0 takes what waits when a worker is free.",
     )
     measured_service: str | None = Field(
         None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sizing import catalog as catalogs
+from sizing import score_queues
 from sizing.catalog import Catalog
 from sizing.deep_learning import score as deep_learning
 from sizing.errors import InputError
@@ -20,10 +21,11 @@ SCORED = 0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of cases: the columns its file must have and what scores one case."""
+    """One kind of cases: the columns its file must have, what scores one case, and what is to be said of all together."""
 
     columns: tuple[str, ...]
     score: Callable[[Case, Catalog], list[Scored]]
+    note: Callable[[Sequence[Case], Sequence[Sequence[Scored]]], str] | None = None
 
 
 KINDS: dict[str, Kind] = {
@@ -32,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "llm-throughput": Kind(THROUGHPUT_COLUMNS, score_throughput),
     "dl-throughput": Kind(deep_learning.THROUGHPUT_COLUMNS, deep_learning.score_throughput),
     "dl-curves": Kind(deep_learning.CURVE_COLUMNS, deep_learning.score_curve),
+    "queues": Kind(score_queues.COLUMNS, score_queues.score_queue, score_queues.note),
 }
 """Kinds of cases by the name the command takes."""
 
@@ -41,12 +44,18 @@ def score_text(kind: str, text: str, catalog: Catalog | None = None) -> list[Sco
 
     Raises InputError for an unknown kind, a missing column, or a cell that is not what its column holds.
     """
+    return score_with_note(kind, text, catalog)[0]
+
+
+def score_with_note(kind: str, text: str, catalog: Catalog | None = None) -> tuple[list[Scored], str]:
+    """As `score_text`, and the kind's note on all rows together."""
     if kind not in KINDS:
         raise InputError("kind", kind, f"one of {', '.join(KINDS)}")
     chosen = KINDS[kind]
     cases = read_cases(text, chosen.columns)
     against = catalog or catalogs.load()
-    return [row for case in cases for row in chosen.score(case, against)]
+    rows = [chosen.score(case, against) for case in cases]
+    return [row for of_case in rows for row in of_case], chosen.note(cases, rows) if chosen.note else ""
 
 
 def run(kind: str, cases: str, out: str | None = None) -> int:
@@ -56,8 +65,8 @@ def run(kind: str, cases: str, out: str | None = None) -> int:
     """
     if kind not in KINDS:
         raise InputError("kind", kind, f"one of {', '.join(KINDS)}")
-    scored = score_text(kind, _read(cases))
-    print(summary(scored), end="")
+    scored, note = score_with_note(kind, _read(cases))
+    print(summary(scored) + note, end="")
     if out is not None:
         try:
             Path(out).write_text(to_csv(scored), encoding="utf-8")

@@ -66,6 +66,8 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
         strategies["max_batched_tokens"] = st.integers(128, 100_000)
     if "turns_per_conversation" in strategies:
         strategies["turns_per_conversation"] = st.floats(1.0, 50.0)
+    if "cpu_limit_vcpus" in strategies:
+        strategies["cpu_limit_vcpus"] = st.one_of(st.none(), st.floats(0.1, 64.0))
     if "spare_replicas" in strategies:
         strategies["spare_replicas"] = st.integers(0, 9)
     if "model_instances_per_gpu" in strategies:

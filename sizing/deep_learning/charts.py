@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sizing.batch_gather import batcher, capacity_per_ms
 from sizing.catalog import Catalog
-from sizing.deep_learning.batcher import batcher, capacity_per_ms
 from sizing.deep_learning.host import host_work
 from sizing.deep_learning.law import Law
 from sizing.deep_learning.measured import Compared, compared, measured_law, model_key, parse_curve, recalibrated

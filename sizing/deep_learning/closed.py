@@ -17,7 +17,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sizing.deep_learning.batching import (
+from sizing.batch_queue import (
     LATTICE_STRIDE,
     NEVER_MS,
     PERCENTILES,

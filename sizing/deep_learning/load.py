@@ -8,9 +8,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from sizing.deep_learning.batcher import OVERLAP_SHARE
+from sizing.batch_gather import OVERLAP_SHARE
+from sizing.batch_simulation import BatcherRun, simulate_batcher
 from sizing.deep_learning.host import vcpus_needed
-from sizing.deep_learning.simulation import BatcherRun, simulate_batcher
 from sizing.plan import Deployment
 from sizing.scenario import DeepLearningScenario
 from sizing.units import MS_PER_S

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sizing.batch_gather import OVERLAP_SHARE, batcher, capacity_per_ms
+from sizing.batch_queue import BatchQueue
 from sizing.catalog_rows import Accelerator
-from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms
-from sizing.deep_learning.batching import BatchQueue
 from sizing.deep_learning.closed import ClosedBatchLoop, closed_batch_loop, closed_means
 from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work

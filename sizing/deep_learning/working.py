@@ -240,7 +240,7 @@ def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deploymen
             f"CPU {choice.cpu_ms:.3g} ms",
             value=choice.percentiles_ms[{50: 0, 95: 1, 99: 2}[percentile]],
             unit="ms",
-            source="batch-service queue, sizing/deep_learning/batching.py",
+            source="batch-service queue, sizing/batch_queue.py",
             trust="derived",
         ),
         Step(

@@ -7,17 +7,18 @@ CPU factor, which is recalled with an 80 % interval. At its fast and its slow en
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sizing import cpu
 from sizing.catalog import Catalog
 from sizing.plan import Deployment
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import queues
+from sizing.statistical import micro_batching, sizes
 from sizing.statistical.candidate import limits_ms, traffic_of
 from sizing.statistical.queues import Group
 from sizing.statistical.service_time import service_cv
+from sizing.statistical.serving import group_of
 from sizing.units import HOURS_PER_MONTH
 
 Arch = Literal["x86_64", "arm64"]
@@ -101,9 +102,8 @@ def _cost_at(scenario: StatisticalScenario, catalog: Catalog, d: Deployment, str
     instance = catalog.instance(d.instance)
     price = instance.price(scenario.region, scenario.price_basis)
     workers = d.replicas // d.instances
-    model_ms, http_ms = float(d.extra["model_latency_ms"] or 0.0), float(d.extra["http_overhead_ms"] or 0.0)
-    group = Group(service_ms=model_ms * stretch + http_ms, workers=workers)
-    outcome = queues.sized(
+    group = _stretched(d, stretch)
+    outcome = sizes.sized(
         groups=[group],
         traffic=traffic_of(scenario),
         cv=service_cv(scenario),
@@ -115,6 +115,16 @@ def _cost_at(scenario: StatisticalScenario, catalog: Catalog, d: Deployment, str
         return None
     surplus = cpu.surplus_usd_per_hour(instance, vcpus_busy=outcome.utilization * workers)
     return outcome.instances * (price.usd_per_hour + surplus) * HOURS_PER_MONTH
+
+
+def _stretched(d: Deployment, stretch: float) -> Group:
+    """What the queue sees with all but the web server's time [ms] `stretch` times as long."""
+    group = group_of(d)
+    if group.batch is not None:
+        law = micro_batching.scaled(group.batch, stretch)
+        return replace(group, service_ms=micro_batching.service_ms(law), batch=law)
+    http_ms = float(d.extra["http_overhead_ms"] or 0.0)
+    return replace(group, service_ms=(group.service_ms - http_ms) * stretch + http_ms)
 
 
 def _cheaper(x86: Side | None, arm: Side | None) -> Arch | None:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-import numpy as np
 import yaml
 
 from sizing.catalog import Catalog
 from sizing.plan import Deployment
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import queues
+from sizing.statistical import queues, sizes
 from sizing.statistical.candidate import limits_ms, model_of
 from sizing.statistical.cold_start import own_start_ms
 from sizing.statistical.recommendations import cpu_percent
+from sizing.statistical.serving import group_of
 
 MOST_UTILIZATION = 0.98
 """Utilization [1] taken as the end of what one instance can do where no limit on latency ends it before."""
@@ -100,13 +100,9 @@ def targets(scenario: StatisticalScenario, catalog: Catalog, deployment: Deploym
     instances = load / target, rounded up, plus spares. Raises InputError as `model_of` does.
     """
     d = deployment
-    workers = d.replicas // d.instances
-    service_ms = float(d.extra["model_latency_ms"] or 0.0) + float(d.extra["http_overhead_ms"] or 0.0)
-    most = workers / service_ms * 1000.0
-    limits = np.array([np.inf if limit is None else limit for limit in limits_ms(scenario)]) / service_ms
-    ((reach, _),) = queues.highest_utilizations(
-        limits=limits[None], workers=workers, cv=float(d.extra["service_cv"] or 0.0), cap=1.0, settle=True
-    )
+    group = group_of(d)
+    most = group.queues * group.workers / group.service_ms * 1000.0
+    reach = sizes.highest_utilization(group, limits_ms(scenario), float(d.extra["service_cv"] or 0.0), MOST_UTILIZATION)
     at_limits = min(max(reach, 0.0), MOST_UTILIZATION) * most
     wanted, capped = at_limits * scenario.safety_factor, scenario.utilization_cap * most
     target = min(wanted, capped) or capped * scenario.safety_factor

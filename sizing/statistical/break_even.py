@@ -80,7 +80,7 @@ def always_on(scenario: StatisticalScenario, catalog: Catalog, ranked: Sequence[
     for d in ranked:
         instance = catalog.instance(d.instance)
         price = instance.price(scenario.region, scenario.price_basis)
-        service_ms = float(d.extra["model_latency_ms"] or 0.0) + float(d.extra["http_overhead_ms"] or 0.0)
+        service_ms = float(d.extra["service_ms"] or 0.0)
         one = float(d.extra["capacity_requests_per_s_per_instance"] or 0.0)
         if price is not None and one > 0.0:
             kinds.append(AlwaysOn(instance, price.usd_per_hour, one, service_ms / 1000.0, scenario.spare_replicas))

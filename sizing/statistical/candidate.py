@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sizing import cpu, fleet
 from sizing.catalog import Catalog
 from sizing.fleet import Offer
 from sizing.plan import Memory, Rejection
 from sizing.scenario import StatisticalScenario
+from sizing.statistical import serving
+from sizing.statistical import workers as worker_models
 from sizing.statistical.memory import instance_memory, worker_bytes, workers_that_fit
 from sizing.statistical.queues import Group, Traffic
 from sizing.statistical.recalibration import Calibration, calibration_of
@@ -29,11 +32,12 @@ class Candidate:
     service: ServiceTime
     memory: Memory
     memory_bound: bool
+    serving: serving.Serving
 
-    @property
+    @cached_property
     def group(self) -> Group:
         """What the queue sees of it."""
-        return Group(service_ms=self.service.mean_ms, workers=self.workers)
+        return self.serving.group(self.service)
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ def candidate_on(scenario: StatisticalScenario, model: Model, offer: Offer) -> C
     if cores is None or instance.memory_gib is None:
         what = "vCPUs" if cores is None else "memory"
         return fleet.rejection(instance, constraint=what, because=f"the catalog does not know its {what}")
-    threads = instance.vcpus or cores
-    wanted = scenario.workers_per_instance or cores
+    threads = worker_models.usable_threads(scenario, instance.vcpus or cores)
+    cores = worker_models.usable_cores(scenario, cores)
+    wanted = scenario.workers_per_instance or worker_models.default_workers(scenario, cores)
     if wanted > threads:
         return fleet.rejection(
             instance,
@@ -98,16 +103,22 @@ def candidate_on(scenario: StatisticalScenario, model: Model, offer: Offer) -> C
             remedy=more if workers == 0 else f"{workers} workers on an instance, or {more}",
         )
     speed = cpu.cpu_speed(instance)
-    service = service_time(
+    sharing = cpu.sharing_factor(workers=workers, cores=cores)
+    called = service_time(scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=sharing)
+    if model.calibration is not None:
+        rows = scenario.rows_per_request
+        called = model.calibration.applied(called, rows=rows, machine=instance.id, speed=speed)
+    service, around = serving.served(
         scenario=scenario,
         cost=model.cost,
         size=model.size,
+        instance=instance,
         speed=speed,
-        sharing=cpu.sharing_factor(workers=workers, cores=cores),
+        sharing=sharing,
+        service=called,
+        workers_per_instance=workers,
+        cores=cores,
     )
-    if model.calibration is not None:
-        rows = scenario.rows_per_request
-        service = model.calibration.applied(service, rows=rows, machine=instance.id, speed=speed)
     return Candidate(
         offer=offer,
         workers=workers,
@@ -118,4 +129,5 @@ def candidate_on(scenario: StatisticalScenario, model: Model, offer: Offer) -> C
             per_worker_bytes=model.per_worker_bytes, workers=workers, memory_gib=instance.memory_gib
         ),
         memory_bound=workers < wanted,
+        serving=around,
     )

@@ -13,7 +13,7 @@ from sizing.errors import InputError
 from sizing.plan import Deployment
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import queues
+from sizing.statistical import queues, serving, sizes
 from sizing.statistical.candidate import limits_ms
 from sizing.statistical.plan import plan
 from sizing.statistical.service_time import service_cv
@@ -52,11 +52,11 @@ class InstancesCurve:
 
 def percentile_curve(scenario: StatisticalScenario, catalog: Catalog, deployment: Deployment) -> PercentileCurve:
     """Time in system [ms] against load on the deployment's instances, up to 98 % of what they can do."""
-    workers, service_ms = _workers(deployment), _service_ms(deployment)
-    stable = deployment.instances * workers / service_ms * 1000.0
+    group = serving.group_of(deployment)
+    stable = deployment.instances * group.queues * group.workers / group.service_ms * 1000.0
     # Equal steps of the logarithm of what is left of capacity put the points where the curve bends.
     utilization = 1.0 - np.geomspace(1.0, 1.0 - LAST_UTILIZATION, CURVE_POINTS)
-    times = queues.unit_times(utilizations=utilization, workers=workers, cv=service_cv(scenario)) * service_ms
+    times = sizes.times_ms(group, utilization, service_cv(scenario))
     return PercentileCurve(
         loads_per_s=utilization * stable,
         utilization=utilization,
@@ -84,9 +84,9 @@ def instances_curve(
     shown = deployment or plan(scenario, catalog).recommended
     if shown is None:
         raise InputError("scenario", scenario.name or scenario.family, "a scenario that some instance serves")
-    workers, service_ms = _workers(shown), _service_ms(shown)
-    reach = _highest_utilization(scenario, workers=workers, service_ms=service_ms)
-    one = reach * workers / service_ms * 1000.0
+    group = serving.group_of(shown)
+    reach = sizes.highest_utilization(group, limits_ms(scenario), service_cv(scenario), scenario.utilization_cap)
+    one = reach * group.queues * group.workers / group.service_ms * 1000.0
     loads = np.asarray(loads_per_s, dtype=np.float64)
     counts = np.array([max(1, ceil(load / one - queues.ROUNDING)) for load in loads]) + scenario.spare_replicas
     return InstancesCurve(
@@ -96,22 +96,3 @@ def instances_curve(
         usd_per_hour=counts * shown.cost.usd_per_instance_hour,
         per_instance_per_s=one,
     )
-
-
-def _highest_utilization(scenario: StatisticalScenario, *, workers: int, service_ms: float) -> float:
-    """Highest utilization [1] that the cap and the limits allow."""
-    cv = service_cv(scenario)
-    limits = np.array([np.inf if limit is None else limit for limit in limits_ms(scenario)]) / service_ms
-    ((reach, _),) = queues.highest_utilizations(
-        limits=limits[None], workers=workers, cv=cv, cap=scenario.utilization_cap, settle=True
-    )
-    return min(reach, scenario.utilization_cap)
-
-
-def _workers(deployment: Deployment) -> int:
-    return deployment.replicas // deployment.instances
-
-
-def _service_ms(deployment: Deployment) -> float:
-    """Mean service time [ms], from the two parts that the deployment states."""
-    return float(deployment.extra["model_latency_ms"] or 0.0) + float(deployment.extra["http_overhead_ms"] or 0.0)

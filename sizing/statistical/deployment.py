@@ -13,14 +13,12 @@ from sizing.cost import cost_of
 from sizing.plan import Basis, Deployment, LatencyMs, Rate, Rejection, Throughput, Verdict, verdict
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import queues
+from sizing.statistical import micro_batching, queues, serving, serving_words, warm_up, workers
 from sizing.statistical.candidate import Candidate, Model, limits_ms
 from sizing.statistical.queues import Sized
 from sizing.statistical.service_time import service_cv
+from sizing.statistical.sizes import INTERVAL_UTILIZATION
 from sizing.units import format_usd
-
-INTERVAL_UTILIZATION = 0.98
-"""Utilization at which the slow end of an interval is read when it would leave no stable queue [1]."""
 
 LATENCY_SOURCES: dict[Basis, str] = {
     "estimated": "M/G/c per instance over own timings x CPU factor",
@@ -46,7 +44,9 @@ def deployment_of(
     price = _price(candidate, outcome)
     count = outcome.instances or 1
     service = candidate.service
-    per_instance = outcome.highest_utilization * candidate.workers / service.mean_ms * 1000.0
+    group = candidate.group
+    per_instance = outcome.highest_utilization * candidate.workers / group.service_ms * 1000.0
+    ready = warm_up.of_model(model.cost, model.size, candidate.speed.factor)
     capacity = max(per_instance * count, outcome.requests_per_s)
     cost = cost_of(
         instances=count,
@@ -100,13 +100,28 @@ def deployment_of(
         cost=cost,
         verdicts=_verdicts(scenario, latency, times, service.basis),
         binding_constraint="memory" if candidate.memory_bound and count > 1 else outcome.limited_by,
-        warnings=_warnings(candidate, outcome, times),
+        warnings=(
+            *_warnings(candidate, outcome, times),
+            *workers.warnings(scenario, instance, workers=candidate.workers, cores=candidate.cores),
+            *serving_words.warnings(
+                candidate.serving,
+                p99_ms=float(times[0, 2]),
+                requests_per_s=outcome.requests_per_s / count,
+                baseline_gbps=instance.network_gbps_baseline,
+            ),
+        ),
         extra={
             "workers_per_instance": candidate.workers,
             "max_invocations_per_minute": capacity * 60.0,
             "model_latency_ms": service.model_ms,
             "usd_per_inference": cost.usd_per_1k_requests / 1000.0,
             "http_overhead_ms": service.http_ms,
+            "payload_ms": service.payload_ms,
+            "threads_ms": service.threads_ms,
+            **serving.extras(candidate.serving, group),
+            "seconds_to_serve": ready.usual_s,
+            "seconds_to_serve_low": ready.low_s,
+            "seconds_to_serve_high": ready.high_s,
             "service_cv": service_cv(scenario),
             "model_file_bytes": model.size.file_bytes,
             "resident_bytes": model.size.resident_bytes,
@@ -123,10 +138,19 @@ def deployment_of(
 def _price(candidate: Candidate, outcome: Sized) -> Price:
     """The instance's price [USD per hour], with what a burstable one bills for CPU above its baseline."""
     instance, price = candidate.offer.instance, candidate.offer.price
-    surplus = cpu.surplus_usd_per_hour(instance, vcpus_busy=outcome.utilization * candidate.workers)
+    surplus = cpu.surplus_usd_per_hour(instance, vcpus_busy=_vcpus_busy(candidate, outcome))
     if surplus == 0.0:
         return price
     return price.model_copy(update={"usd_per_hour": price.usd_per_hour + surplus, "kind": "derived"})
+
+
+def _vcpus_busy(candidate: Candidate, outcome: Sized) -> float:
+    """CPU that one instance uses [vCPU]: busy workers, less the pauses under a CPU limit, more where batches are not full."""
+    serving = candidate.serving
+    busy = outcome.utilization * candidate.workers / serving.quota
+    if serving.batch is None or candidate.offer.instance.instance_type not in cpu.BASELINE_SHARES:
+        return busy
+    return busy * micro_batching.busy_factor(serving.batch, outcome.utilization)
 
 
 def _latency(times: Floats, which: Quantity) -> LatencyMs:
@@ -158,8 +182,7 @@ def _verdicts(scenario: StatisticalScenario, latency: LatencyMs, times: Floats, 
 
 def _warnings(candidate: Candidate, outcome: Sized, times: Floats) -> tuple[str, ...]:
     found = []
-    busy = outcome.utilization * candidate.workers
-    if burst := cpu.burst_warning(candidate.offer.instance, vcpus_busy=busy):
+    if burst := cpu.burst_warning(candidate.offer.instance, vcpus_busy=_vcpus_busy(candidate, outcome)):
         found.append(burst)
     if candidate.speed is cpu.UNKNOWN_CPU:
         found.append("The catalog does not know its CPU: the speed is that of a middling core, with a wide interval.")

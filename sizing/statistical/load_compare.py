@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from sizing.statistical.invert import GRID, Inverted, RanOn, inverted, open_serv
 from sizing.statistical.load_records import LoadRecord
 from sizing.statistical.load_test_length import precision_of
 from sizing.statistical.measured import HOST, MeasuredService, fingerprint
+from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import ServiceTime, service_cv, service_time
 from sizing.units import format_ms
 
@@ -116,7 +117,8 @@ def service_on(scenario: StatisticalScenario, catalog: Catalog, setup: Setup) ->
     found = service_time(scenario=asked, cost=model.cost, size=model.size, speed=speed, sharing=1.0)
     if model.calibration is not None:
         found = model.calibration.applied(found, rows=setup.rows, machine=setup.machine, speed=speed)
-    return found
+    mean, low, high = payload_of(asked).times_ms(speed, 1.0)
+    return replace(found, payload_ms=mean, low_ms=found.low_ms + low, high_ms=found.high_ms + high)
 
 
 def predicted(scenario: StatisticalScenario, catalog: Catalog, record: LoadRecord, setup: Setup) -> Times:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sizing.plan import Deployment
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import queues
+from sizing.statistical import sizes
 from sizing.statistical.candidate import limits_ms
 from sizing.statistical.deployment import interval_percentile
 from sizing.statistical.load_test_length import (
@@ -19,6 +19,7 @@ from sizing.statistical.load_test_length import (
     warm_up_requests,
 )
 from sizing.statistical.service_time import service_cv
+from sizing.statistical.serving import group_of
 from sizing.units import format_ms
 
 KNEE_UTILIZATIONS = (0.3, 0.5, 0.7, 0.8, 0.9)
@@ -154,7 +155,7 @@ def load_test(
     quantity = interval_percentile(scenario)
     stable = count * workers / service_ms * 1000.0
     shares = KNEE_UTILIZATIONS if staged else (deployment.utilization,)
-    times = queues.unit_times(utilizations=shares, workers=workers, cv=cv) * service_ms
+    times = sizes.times_ms(group_of(deployment), shares, cv)
     loads, needed = [], 0
     for share, (p50, p95, p99) in zip(shares, times.tolist(), strict=True):
         rate = share * stable

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-
 from sizing import fleet
 from sizing.catalog import Catalog
 from sizing.plan import Deployment, Plan, Rejection, Search, rank
-from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
-from sizing.statistical import queues
+from sizing.statistical import queues, serving, sizes
 from sizing.statistical.candidate import Candidate, candidate_on, limits_ms, model_of, traffic_of
-from sizing.statistical.deployment import INTERVAL_UTILIZATION, deployment_of
-from sizing.statistical.queues import Group, Sized
+from sizing.statistical.deployment import deployment_of
+from sizing.statistical.queues import Sized
 from sizing.statistical.recalibration import said_of
-from sizing.statistical.service_time import ServiceTime, service_cv
+from sizing.statistical.service_time import service_cv
 from sizing.statistical.working import caveats, headline, working
 from sizing.units import format_ms
 
@@ -26,6 +23,7 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
 
     Raises InputError for an unknown family, instance or a runtime that the family lacks.
     """
+    serving.check(scenario)
     model = model_of(scenario, catalog)
     offered, rejected = fleet.offers(scenario, catalog, category="cpu")
     broke_rules = len(rejected)
@@ -37,7 +35,7 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
         else:
             candidates.append(made)
     cv = service_cv(scenario)
-    sizes = queues.sized(
+    outcomes = sizes.sized(
         groups=[c.group for c in candidates],
         traffic=traffic_of(scenario),
         cv=cv,
@@ -45,16 +43,17 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
         limits_ms=limits_ms(scenario),
         spare=scenario.spare_replicas,
     )
-    times = _times_ms(candidates, sizes, cv)
+    kept = [(c.service, c.group) for c in candidates if outcomes[c.group].instances is not None]
+    times = sizes.interval_times_ms(kept, outcomes, cv)
     deployments: list[Deployment] = []
     for candidate in candidates:
-        outcome = sizes[candidate.group]
+        outcome = outcomes[candidate.group]
         made_plan: Deployment | Rejection
         if outcome.instances is None:
             made_plan = _too_slow(scenario, candidate, outcome, cv)
         else:
             made_plan = deployment_of(
-                scenario, catalog, model, candidate, outcome, times[candidate.service, candidate.workers]
+                scenario, catalog, model, candidate, outcome, times[candidate.service, candidate.group]
             )
         if isinstance(made_plan, Rejection):
             rejected.append(made_plan)
@@ -79,28 +78,10 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
         caveats=(*caveats(scenario, model.family, model.cost), *([said] if said else [])),
         search=Search(
             candidates=len(ranked) + len(rejected),
-            configurations=sum(sizes[c.group].evaluated for c in candidates),
+            configurations=sum(outcomes[c.group].evaluated for c in candidates),
             seconds=0.0,
         ),
     )
-
-
-def _times_ms(
-    candidates: list[Candidate], sizes: dict[Group, Sized], cv: float
-) -> dict[tuple[ServiceTime, int], Floats]:
-    """Exact p50, p95, p99 [ms] of all sized candidates: rows expected, fast end and slow end of the service time."""
-    by_workers: dict[int, list[Candidate]] = {}
-    for candidate in {(c.service, c.workers): c for c in candidates if sizes[c.group].instances is not None}.values():
-        by_workers.setdefault(candidate.workers, []).append(candidate)
-    found: dict[tuple[ServiceTime, int], Floats] = {}
-    for workers, members in by_workers.items():
-        services = np.array([[c.service.mean_ms, c.service.low_ms, c.service.high_ms] for c in members])
-        seen = np.array([[sizes[c.group].seen_utilization] for c in members])
-        loads = np.minimum(seen * services / services[:, :1], np.maximum(INTERVAL_UTILIZATION, seen))
-        unit = queues.unit_times(utilizations=loads.ravel(), workers=workers, cv=cv).reshape(len(members), 3, 3)
-        for candidate, rows in zip(members, unit * services[:, :, None], strict=True):
-            found[candidate.service, workers] = rows
-    return found
 
 
 def _too_slow(scenario: StatisticalScenario, candidate: Candidate, outcome: Sized, cv: float) -> Rejection:
@@ -113,7 +94,7 @@ def _too_slow(scenario: StatisticalScenario, candidate: Candidate, outcome: Size
             f"({outcome.requests_per_s:g} requests/s of {format_ms(service.mean_ms)} each)",
             remedy=f"at most {_most_requests_per_s(candidate, outcome):,.0f} requests/s",
         )
-    alone = queues.curve(candidate.workers, cv)[0] * service.mean_ms
+    alone = sizes.times_ms(candidate.group, [0.0], cv)[0]
     percentile = int(outcome.limited_by.removeprefix("p").split()[0])
     index = queues.PERCENTILES.index(percentile)
     limit = limits_ms(scenario)[index]
@@ -128,7 +109,7 @@ def _too_slow(scenario: StatisticalScenario, candidate: Candidate, outcome: Size
 
 
 def _most_requests_per_s(candidate: Candidate, outcome: Sized) -> float:
-    per_instance = outcome.highest_utilization * candidate.workers / candidate.service.mean_ms * 1000.0
+    per_instance = outcome.highest_utilization * candidate.workers / candidate.group.service_ms * 1000.0
     return queues.MAX_INSTANCES * per_instance
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from sizing.queueing import mgc, percentile_curve
 from sizing.queueing_law import Floats
+from sizing.statistical import processor_sharing
 
 PERCENTILES = (50, 95, 99)
 MAX_INSTANCES = 10_000
@@ -34,11 +35,29 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
+class BatchLaw:
+    """Requests served together: call + each x requests [ms], at most `largest` of them, gathered for `delay_ms` at most."""
+
+    call_ms: float
+    each_ms: float
+    largest: int
+    delay_ms: float
+
+
+@dataclass(frozen=True)
 class Group:
-    """Kinds of instance that serve alike: mean service time [ms] on one worker, and workers."""
+    """Kinds of instance that serve alike: mean service time [ms] on one worker, and workers that share a queue.
+
+    `queues` of them stand on an instance. `shared` workers serve all their requests at once by turns; `batch` ones together.
+    `cap` is a limit on utilization of the instance's own [1], such as its network.
+    """
 
     service_ms: float
     workers: int
+    queues: int = 1
+    shared: bool = False
+    batch: BatchLaw | None = None
+    cap: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,21 +86,26 @@ class Sized:
     evaluated: int
 
 
-def unit_times(*, utilizations: Sequence[float] | Floats, workers: int, cv: float) -> Floats:
+def unit_times(*, utilizations: Sequence[float] | Floats, workers: int, cv: float, shared: bool = False) -> Floats:
     """p50, p95 and p99 of time in system [mean service times], a row a utilization; infinite from 1 on.
+
+    `shared`: one core by turns (sizing/statistical/processor_sharing.py); else first come, first served.
 
     >>> unit_times(utilizations=[0.8], workers=1, cv=1.0).round(1)  # ln(2), ln(20), ln(100) over 1 - 0.8
     array([[ 3.5, 15. , 23. ]])
     """
+    if shared:
+        shares = np.array(PERCENTILES) / 100.0
+        return processor_sharing.quantiles(loads=np.asarray(utilizations, dtype=np.float64), cv=cv, shares=shares)
     arrivals = np.asarray(utilizations, dtype=np.float64) * workers
     times_ms = percentile_curve(arrivals_per_s=arrivals, service_mean_ms=1000.0, service_cv=cv, servers=workers)
     return times_ms / 1000.0
 
 
 @lru_cache(maxsize=256)
-def curve(workers: int, cv: float) -> Floats:
+def curve(workers: int, cv: float, shared: bool = False) -> Floats:
     """`unit_times` at CURVE_UTILIZATIONS [mean service times]."""
-    return unit_times(utilizations=CURVE_UTILIZATIONS, workers=workers, cv=cv)
+    return unit_times(utilizations=CURVE_UTILIZATIONS, workers=workers, cv=cv, shared=shared)
 
 
 @lru_cache(maxsize=256)
@@ -95,7 +119,7 @@ def mean_curve(workers: int, cv: float) -> Floats:
 
 
 def highest_utilizations(
-    *, limits: Floats, workers: int, cv: float, cap: float, settle: bool = False
+    *, limits: Floats, workers: int, cv: float, cap: float, shared: bool = False, settle: bool = False
 ) -> list[tuple[float, int | None]]:
     """Highest utilization [1] that keeps each row of limits on p50, p95, p99 [mean service times], and what sets it.
 
@@ -103,7 +127,7 @@ def highest_utilizations(
     curve. The utilization is -1 when not even a request alone keeps them. Above `cap` the curve alone is good
     enough, as the cap holds anyway.
     """
-    times = curve(workers, cv)
+    times = curve(workers, cv, shared)
     end = len(CURVE_UTILIZATIONS) - 1
     kept = np.all(times[None] <= limits[:, None], axis=2)
     last = np.where(kept.all(axis=1), end, kept.argmin(axis=1) - 1)
@@ -117,7 +141,8 @@ def highest_utilizations(
     for _ in range(REFINEMENT_STEPS):
         if not len(active):
             break
-        keeps = np.all(unit_times(utilizations=probe[active], workers=workers, cv=cv) <= limits[active], axis=1)
+        exact = unit_times(utilizations=probe[active], workers=workers, cv=cv, shared=shared)
+        keeps = np.all(exact <= limits[active], axis=1)
         low[active[keeps]] = probe[active[keeps]]
         high[active[~keeps]] = probe[active[~keeps]]
         active = active if settle else active[~keeps & (low[active] < high[active])]
@@ -139,30 +164,33 @@ def sized(
 ) -> dict[Group, Sized]:
     """Least instances of each group that keep the utilization cap and the limits on p50, p95, p99 [ms], plus spares.
 
-    Requests are split at random: each instance is an M/G/c queue of its own with its share of the load.
+    Requests are split at random: each queue of each instance is an M/G/c queue of its own with its share of the load.
     """
-    by_workers: defaultdict[int, list[Group]] = defaultdict(list)
+    by_workers: defaultdict[tuple[int, bool], list[Group]] = defaultdict(list)
     for group in dict.fromkeys(groups):
-        by_workers[group.workers].append(group)
+        by_workers[group.workers, group.shared].append(group)
     limits = np.array([np.inf if limit is None else limit for limit in limits_ms])
     found: dict[Group, Sized] = {}
-    for workers, members in by_workers.items():
+    for (workers, shared), members in by_workers.items():
         in_services = limits / np.array([[g.service_ms] for g in members])
-        allowed = highest_utilizations(limits=in_services, workers=workers, cv=cv, cap=utilization_cap)
+        caps = [min(utilization_cap, g.cap) for g in members]
+        allowed = highest_utilizations(limits=in_services, workers=workers, cv=cv, cap=utilization_cap, shared=shared)
         if traffic.users is None:
-            counts, evaluated = _open_counts(members, traffic, limits, allowed, cv, utilization_cap)
+            counts, evaluated = _open_counts(members, traffic, limits, allowed, cv, caps)
         else:
             counts = [
-                _closed_count(g, traffic, a[0], cv, utilization_cap) for g, a in zip(members, allowed, strict=True)
+                _closed_count(g, traffic, a[0], cv, cap) for g, a, cap in zip(members, allowed, caps, strict=True)
             ]
             evaluated = [1] * len(members)
-        for group, (reach, percentile), count, tried in zip(members, allowed, counts, evaluated, strict=True):
+        for group, (reach, percentile), count, tried, cap in zip(
+            members, allowed, counts, evaluated, caps, strict=True
+        ):
             total = None if count is None else count + spare
             rate, used, seen = _loads(group, traffic, total or MAX_INSTANCES, cv)
             found[group] = Sized(
                 instances=total,
                 limited_by=_limited_by(count, reach, percentile, group, traffic, utilization_cap, cv),
-                highest_utilization=min(utilization_cap, max(reach, 0.0)),
+                highest_utilization=min(cap, max(reach, 0.0)),
                 utilization=used,
                 seen_utilization=seen,
                 requests_per_s=rate,
@@ -180,8 +208,10 @@ def _limited_by(
         return "throughput"
     if count == 1:
         return "one instance"
-    by_cap = _loads(group, traffic, count - 1, cv)[1] > cap * (1 + ROUNDING)
-    return "utilization cap" if by_cap or percentile is None else f"p{percentile} latency"
+    used = _loads(group, traffic, count - 1, cv)[1]
+    if used > group.cap * (1 + ROUNDING) and group.cap < cap:
+        return "network"
+    return "utilization cap" if used > cap * (1 + ROUNDING) or percentile is None else f"p{percentile} latency"
 
 
 def _open_counts(
@@ -190,17 +220,17 @@ def _open_counts(
     limits: Floats,
     allowed: list[tuple[float, int | None]],
     cv: float,
-    cap: float,
+    caps: list[float],
 ) -> tuple[list[int | None], list[int]]:
     """Least instances of groups with as many workers: bracketed by the curve, settled by exact percentiles."""
     assert traffic.requests_per_s is not None
-    workers = groups[0].workers
-    loads = [traffic.requests_per_s * g.service_ms / 1000.0 / workers for g in groups]
-    least = [max(1, ceil(load / cap - ROUNDING)) for load in loads]
+    workers, shared = groups[0].workers, groups[0].shared
+    loads = [traffic.requests_per_s * g.service_ms / 1000.0 / (workers * g.queues) for g in groups]
+    least = [max(1, ceil(load / cap - ROUNDING)) for load, cap in zip(loads, caps, strict=True)]
     # `enough` keeps the limits, as its load is within reach; `short` is known to break a limit or the cap.
     enough = [
         low if reach >= cap else max(low, ceil(load / reach)) if reach > 0 else low
-        for low, load, (reach, _) in zip(least, loads, allowed, strict=True)
+        for low, load, (reach, _), cap in zip(least, loads, allowed, caps, strict=True)
     ]
     short = [low - 1 for low in least]
     probes = [low if high > low else None for low, high in zip(least, enough, strict=True)]
@@ -208,7 +238,8 @@ def _open_counts(
     first = True
     while any(probe is not None for probe in probes):
         active = [i for i, probe in enumerate(probes) if probe is not None]
-        times = unit_times(utilizations=[loads[i] / (probes[i] or 1) for i in active], workers=workers, cv=cv)
+        probed = [loads[i] / (probes[i] or 1) for i in active]
+        times = unit_times(utilizations=probed, workers=workers, cv=cv, shared=shared)
         for i, row in zip(active, times, strict=True):
             evaluated[i] += 1
             if np.all(row * groups[i].service_ms <= limits):
@@ -237,7 +268,7 @@ def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: 
 
     # No one produces more than one request a pause and service: so many instances keep the cap for certain.
     rate = traffic.users / (traffic.think_time_ms + group.service_ms)
-    enough = max(1, ceil(rate * group.service_ms / group.workers / cap - ROUNDING))
+    enough = max(1, ceil(rate * group.service_ms / (group.workers * group.queues) / cap - ROUNDING))
     if enough > MAX_INSTANCES:
         enough = MAX_INSTANCES
     short, step = 0, 1
@@ -258,19 +289,21 @@ def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: 
 
 def _loads(group: Group, traffic: Traffic, count: int, cv: float) -> tuple[float, float, float]:
     """Rate of all requests [1/s], mean utilization [1] and utilization a request finds [1] with `count` instances."""
-    per_request_s = group.service_ms / 1000.0 / group.workers
+    queues = count * group.queues
     if traffic.users is None:
         assert traffic.requests_per_s is not None
-        used = traffic.requests_per_s * per_request_s / count
+        used = traffic.requests_per_s * group.service_ms / 1000.0 / (group.workers * queues)
         return traffic.requests_per_s, used, used
-    most = ceil(traffic.users / count)
-    full = traffic.users - count * (most - 1)
+    most = ceil(traffic.users / queues)
+    full = traffic.users - queues * (most - 1)
     pause = traffic.think_time_ms / group.service_ms
-    busiest, seen = closed_load(users=most, pause=pause, workers=group.workers, cv=cv)
+    # Served by turns, the mean time in system is that of exponential service first come, first served, whatever the law.
+    law_cv = 1.0 if group.shared else cv
+    busiest, seen = closed_load(users=most, pause=pause, workers=group.workers, cv=law_cv)
     work = full * busiest
     if most > 1:
-        work += (count - full) * closed_load(users=most - 1, pause=pause, workers=group.workers, cv=cv)[0]
-    return work / group.service_ms * 1000.0, work / (count * group.workers), seen
+        work += (queues - full) * closed_load(users=most - 1, pause=pause, workers=group.workers, cv=law_cv)[0]
+    return work / group.service_ms * 1000.0, work / (queues * group.workers), seen
 
 
 @lru_cache(maxsize=8192)

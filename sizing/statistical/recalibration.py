@@ -28,6 +28,7 @@ from sizing.plan import Basis
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
 from sizing.statistical.measured import FIELD, MeasuredService, Timed, fingerprint, parse_measured
+from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import FEW_MODELS_ERROR, P90_TO_P80, ServiceTime, service_time
 from sizing.statistical.structure import Structure
 from sizing.statistical_rows import RuntimeCost
@@ -139,9 +140,11 @@ def calibration_of(
     fixed = one - per_row
     rows = np.array(measured.rows, dtype=np.float64)
     web = np.array([on_machine(n, 1.0).mean_ms - on_machine(n, 1.0).model_ms for n in measured.rows])
-    if measured.timed == "model":
-        web = np.zeros(len(rows))
     factor = speed.factor * _sharing(scenario, measured, instance)
+    asked = [scenario.model_copy(update={"rows_per_request": n}) for n in measured.rows]
+    parsing = factor * np.array([payload_of(each).host_ms for each in asked])
+    if measured.timed == "model":
+        web, parsing = np.zeros(len(rows)), np.zeros(len(rows))
     times = np.log(np.array(measured.times_ms))
     noise = np.hypot(NOISE, np.array(measured.errors or (0.0,) * len(rows)))
 
@@ -151,7 +154,7 @@ def calibration_of(
         fixed_part = factor * machine * call * fixed * np.ones_like(rows)
         row_part = factor * machine * row * per_row * rows
         web_part = http * web
-        total = fixed_part + row_part + web_part
+        total = fixed_part + row_part + web_part + parsing
         slopes = np.stack([fixed_part, row_part, web_part, fixed_part + row_part], axis=1) / total[:, None]
         return np.log(total), slopes
 

@@ -25,6 +25,7 @@ from sizing.statistical.cold_start import (
     own_start_ms,
     percentile_ms,
 )
+from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import service_cv, service_time
 from sizing.units import GB, HOURS_PER_MONTH, MIB, SECONDS_PER_HOUR, format_bytes, format_ms
 
@@ -159,7 +160,10 @@ def option_at(
     speed = CpuSpeed(core.factor * middle / share, core.low * low / share, core.high * high / share, core.core)
     times = service_time(scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=1.0)
     more_http_ms = times.http_ms * (1.0 / share - 1.0)
-    duration_ms, low_ms, high_ms = (t + more_http_ms for t in (times.mean_ms, times.low_ms, times.high_ms))
+    parsing = payload_of(scenario).times_ms(speed, 1.0)
+    duration_ms, low_ms, high_ms = (
+        t + more_http_ms + more for t, more in zip((times.mean_ms, times.low_ms, times.high_ms), parsing, strict=True)
+    )
     at_start = 1.0 if service.full_cpu_at_start else share
     own_ms = own_start_ms(model, cpu_factor=core.factor * middle / at_start)
     payload = scenario.rows_per_request * scenario.features * PAYLOAD_BYTES_PER_VALUE

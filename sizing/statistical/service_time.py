@@ -28,7 +28,7 @@ in the other families."""
 
 @dataclass(frozen=True)
 class ServiceTime:
-    """Mean service time of one request [ms]: model + web server, with the 80 % interval of its mean."""
+    """Mean service time of one request [ms]: model + web server + payload + what threads lose, and its 80 % interval."""
 
     host_model_ms: float
     model_ms: float
@@ -36,11 +36,13 @@ class ServiceTime:
     low_ms: float
     high_ms: float
     basis: Basis = "estimated"
+    payload_ms: float = 0.0
+    threads_ms: float = 0.0
 
     @property
     def mean_ms(self) -> float:
-        """Model and web server together [ms]."""
-        return self.model_ms + self.http_ms
+        """All parts together [ms]."""
+        return self.model_ms + self.http_ms + self.payload_ms + self.threads_ms
 
 
 def model_time_us(*, cost: RuntimeCost, size: Structure, rows: int) -> float:

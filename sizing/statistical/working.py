@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sizing import cpu
 from sizing.plan import Deployment, Rejection, Step, nearest_miss
 from sizing.scenario import StatisticalScenario
+from sizing.statistical import serving_words, warm_up
 from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
 from sizing.statistical.service_time import CACHE_BYTES
 from sizing.statistical.structure import Structure
@@ -16,6 +17,7 @@ from sizing.units import HOURS_PER_MONTH, MIB, format_bytes, format_ms, format_u
 
 if TYPE_CHECKING:
     from sizing.statistical.candidate import Candidate
+    from sizing.statistical.queues import Group
 
 QUEUE_SOURCE = "M/G/c, see sizing/queueing.py"
 CATALOG_STEP = "catalog row of the family"
@@ -96,7 +98,7 @@ def caveats(scenario: StatisticalScenario, family: StatisticalFamily, cost: Runt
         )
     if scenario.spare_replicas:
         found.append("Spare instances share the load; times and utilization are with all of them up.")
-    return tuple(found)
+    return (*found, *serving_words.caveats(scenario))
 
 
 def working(
@@ -111,9 +113,12 @@ def working(
     """Arithmetic of the recommended deployment, or of the fastest candidate when none serves, or of the model alone."""
     steps = _model_steps(scenario, family, cost, size, per_worker_bytes)
     if shown is not None:
+        steps += serving_words.payload_steps(scenario, shown)
         steps += _service_steps(cost, shown)
     if shown is not None and best is not None:
+        steps += serving_words.serving_steps(scenario, shown, best.utilization)
         steps += _deployment_steps(scenario, shown, best)
+        steps.append(serving_words.warm_up_step(warm_up.of_model(cost, size, shown.speed.factor)))
     return tuple(steps)
 
 
@@ -204,8 +209,9 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
         ),
         Step(
             quantity="Service time",
-            formula="model time on the host x CPU factor + web server",
-            with_numbers=f"{service.host_model_ms:.4g} ms x {speed.factor:g}{shared} + {service.http_ms:g} ms",
+            formula="model time on the host x CPU factor + web server + parsing and writing",
+            with_numbers=f"{service.host_model_ms:.4g} ms x {speed.factor:g}{shared} + {service.http_ms:g} ms"
+            f"{serving_words.service_numbers(shown)}",
             value=service.mean_ms,
             unit="ms",
             source=f"80 % interval {format_ms(service.low_ms)} to {format_ms(service.high_ms)}",
@@ -232,8 +238,16 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
     ]
 
 
+def queue_words(group: Group) -> str:
+    """The queue that a request meets, in words."""
+    place = "one instance" if group.queues == 1 else "one worker"
+    if group.batch is not None:
+        return f"a queue of batches with the load of {place}"
+    return f"{'a core shared by turns' if group.shared else 'an M/G/c queue'} with the load of {place}"
+
+
 def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Deployment) -> list[Step]:
-    rate, service = best.throughput.requests_per_s, shown.service
+    rate, group = best.throughput.requests_per_s, shown.group
     latency = best.latency_ms["time_in_system"]
     last = best.verdicts[-1]
     spare = f", {scenario.spare_replicas} of them spare" if scenario.spare_replicas else ""
@@ -264,7 +278,7 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
         Step(
             quantity="Utilization",
             formula="load x service time / (instances x workers)",
-            with_numbers=f"{rate.demanded:.6g} /s x {service.mean_ms:.4g} ms / ({best.instances} x {shown.workers}), "
+            with_numbers=f"{rate.demanded:.6g} /s x {group.service_ms:.4g} ms / ({best.instances} x {shown.workers}), "
             f"cap {scenario.utilization_cap:g}",
             value=best.utilization,
             unit="1",
@@ -273,9 +287,9 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
         ),
         Step(
             quantity=f"p{last.percentile} time in system",
-            formula="quantile of wait + service in an M/G/c queue with the load of one instance",
-            with_numbers=f"c = {shown.workers}, S = {service.mean_ms:.4g} ms, CV = {best.extra['service_cv']:g}, "
-            f"{rate.demanded / best.instances:.4g} requests/s",
+            formula=f"quantile of wait + service in {queue_words(group)}",
+            with_numbers=f"c = {group.workers}, S = {group.service_ms:.4g} ms, CV = {best.extra['service_cv']:g}, "
+            f"{rate.demanded / best.instances / group.queues:.4g} requests/s",
             value=last.predicted_ms,
             unit="ms",
             source=f"{QUEUE_SOURCE}; p50 {format_ms(latency.p50)}, p95 {format_ms(latency.p95)}, "
@@ -291,6 +305,7 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
             source=QUEUE_SOURCE,
             trust="derived",
         ),
+        serving_words.network_step(shown, rate.demanded / best.instances),
         Step(
             quantity="Cost",
             formula="instances x price of one",

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizing.deep_learning.batcher import OVERLAP_SHARE, batcher, capacity_per_ms, fill_ms
-from sizing.deep_learning.batching import batch_queue
+from sizing.batch_gather import OVERLAP_SHARE, batcher, capacity_per_ms, fill_ms
+from sizing.batch_queue import batch_queue
+from sizing.batch_simulation import simulate_batcher, simulate_closed_batcher
 from sizing.deep_learning.closed import closed_batch_loop
-from sizing.deep_learning.simulation import simulate_batcher, simulate_closed_batcher
 
 
 @pytest.mark.parametrize("load", [0.3, 0.7])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sizing.batch_simulation import simulate_closed_batcher
 from sizing.deep_learning.closed import closed_batch_loop, closed_means
 from sizing.deep_learning.search import _fewest
-from sizing.deep_learning.simulation import simulate_closed_batcher
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sizing.deep_learning.batching import batch_queue
+from sizing.batch_queue import batch_queue
 from sizing.deep_learning.closed import closed_batch_loop
 
 CUSTOMERS = 60_000

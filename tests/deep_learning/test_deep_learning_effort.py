@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks import deep_learning_times
+from sizing import batch_gather as batcher
+from sizing import batch_queue as batching
 from sizing import catalog as catalogs
-from sizing.deep_learning import batcher, batching
-from sizing.deep_learning.batcher import capacity_per_ms
+from sizing.batch_gather import capacity_per_ms
 from sizing.deep_learning.plan import plan
 from sizing.deep_learning.search import LOADS_BELOW_CAP, _loads_within
 from sizing.scenario import DeepLearningScenario

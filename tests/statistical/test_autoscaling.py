@@ -38,7 +38,7 @@ def test_targets_by_hand_without_a_limit_on_latency() -> None:
     t = made(scenario)
     extra = t.deployment.extra
     workers = t.deployment.replicas // t.deployment.instances
-    one = workers * 1000.0 / (extra["model_latency_ms"] + extra["http_overhead_ms"])
+    one = workers * 1000.0 / extra["service_ms"]
     # Nothing ends it before 98 %: target = 0.98 x 0.5 of the most that one instance can do; AWS starts at half of that most.
     assert t.target_per_s == pytest.approx(0.49 * one)
     assert t.aws_invocations_per_minute == pytest.approx(30 * one)
@@ -52,7 +52,7 @@ def test_the_limit_on_latency_ends_what_one_instance_can_take() -> None:
     t = made()
     d = t.deployment
     workers = d.replicas // d.instances
-    service_ms = d.extra["model_latency_ms"] + d.extra["http_overhead_ms"]
+    service_ms = d.extra["service_ms"]
     times = queues.unit_times(
         utilizations=[t.at_limits_per_s / t.most_per_s * k for k in (0.999, 1.001)], workers=workers, cv=0.3
     )

@@ -130,7 +130,7 @@ def test_always_on_leaves_out_only_what_is_never_cheapest() -> None:
 
 
 def sum_ms(deployment):
-    return float(deployment.extra["model_latency_ms"]) + float(deployment.extra["http_overhead_ms"])
+    return float(deployment.extra["service_ms"])
 
 
 def test_less_than_a_vcpu_takes_longer_and_more_than_one_does_not_help() -> None:

@@ -118,7 +118,7 @@ def test_gradient_boosting_example():
     assert best.instances == 1
     assert best.latency_ms["time_in_system"].p99 < 20
     assert best.extra["model_file_bytes"] == pytest.approx(34 * 500 * 127 + 660 * 500, rel=0.01)
-    assert best.utilization == pytest.approx(200 * (best.extra["model_latency_ms"] + 0.8) / 1000 / best.replicas)
+    assert best.utilization == pytest.approx(200 * best.extra["service_ms"] / 1000 / best.replicas)
 
 
 def test_forest_example_fails_in_the_library_for_its_overhead_alone():
@@ -191,7 +191,7 @@ def test_more_than_the_most_instances_is_a_throughput_rejection():
 def test_users_without_pause_ask_as_fast_as_they_are_answered():
     found = plan(StatisticalScenario(concurrency=12, p99_target_ms=50), CATALOG)
     best = found.recommended
-    service_ms = best.extra["model_latency_ms"] + best.extra["http_overhead_ms"]
+    service_ms = best.extra["service_ms"]
     assert best.throughput.requests_per_s.demanded == pytest.approx(12 / service_ms * 1000, rel=1e-6)
     assert best.utilization <= 0.7
 

@@ -1,6 +1,6 @@
 """Dynamic batching as a server offers it: a wait to fill the batch, and several instances of the model on one GPU.
 
-Without either, `batching.batch_queue` answers. With them the batches of a GPU are followed one after another in many copies side
+Without either, `batch_queue` answers. With them the batches of a GPU are followed one after another in many copies side
 by side: the number waiting and the age of the oldest go from batch to batch, arrivals between two of them are Poisson counts. The
 seed is fixed, so that the same load has the same answer. Tests and DYNAMIC_BATCHING.md compare it with the event simulation.
 """
@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sizing.deep_learning.batching import (
+from sizing.batch_queue import (
     PERCENTILES,
     TABLE_STEP,
     TABLE_TO,

@@ -1,4 +1,5 @@
-"""Dynamic batching on one GPU: when the GPU becomes free it takes all that wait, at most the largest batch, at once.
+"""Dynamic batching at one server (a GPU, or a worker process): when it becomes free it takes all that wait, at most the largest
+batch, at once.
 
 A batch of b takes s(b) = t0 + k b. Open loop: requests arrive at random, and the number waiting when a batch ends is a Markov
 chain, next = max(n - B, 0) + Poisson(rate x s(batch)), solved exactly for small batches and on a coarser grid for large ones;
