@@ -12,6 +12,7 @@ from ui.charts import MemoryBar, count_chart, memory_chart, percentile_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.load_test import draw_load_test
 from ui.measure_here import draw_measure_here
+from ui.own_statistical import own_in_use, own_statistical
 from ui.pages import beside, chart, sizing_page
 from ui.request_reply import from_request_to_reply
 from ui.results import facts
@@ -27,12 +28,16 @@ LOAD_POINTS = 60
 def controls(inputs: Inputs) -> None:
     """Eight controls in sight; what is left out of sight stands in the titles of the closed sections."""
     catalog, scenario = inputs.state.catalog, inputs.scenario
-    inputs.choice(
-        "family", catalog.statistical_families, names=lambda i: getattr(catalog.statistical_families.get(i), "name", i)
-    )
-    chosen = st.session_state[widget_key("statistical", "family")]
+    own = own_in_use(inputs)
+    if own is None:
+        inputs.choice(
+            "family",
+            catalog.statistical_families,
+            names=lambda i: getattr(catalog.statistical_families.get(i), "name", i),
+        )
+    chosen = st.session_state[widget_key("statistical", "family")] if own is None else own.family
     family = catalog.statistical_families.get(chosen) or catalog.statistical_family(scenario.family)
-    sizes = [name for name in family.size_fields if name != "rows_per_request"]
+    sizes = [name for name in family.size_fields if name != "rows_per_request"] if own is None else []
     inputs.choice("runtime", [runtime.id for runtime in family.runtimes])
     left, right = st.columns(2, gap="small")
     for position, name in enumerate(sizes[:VISIBLE_SIZES]):
@@ -51,6 +56,7 @@ def controls(inputs: Inputs) -> None:
         f"{scenario.rows_per_request} row{'s' if scenario.rows_per_request > 1 else ''} a request"
     )
     shown["utilization_cap"] = f"cap {scenario.utilization_cap:.0%}"
+    own_statistical(inputs)
     with inputs.advanced("Requests, limits and workers", shown):
         for name in rest:
             _size(inputs, name)

@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("--json", action="store_true", help="print all facts as JSON")
     inspect.add_argument(
-        "--summary", action="store_true", help="print the summary of an ONNX file that a scenario can carry"
+        "--summary", action="store_true", help="print the summary of a model file that a scenario can carry"
     )
     inspect.set_defaults(run=_inspect)
     measure = commands.add_parser("measure", help="time an ONNX model on this machine")

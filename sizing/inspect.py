@@ -16,22 +16,30 @@ from sizing.llm.checkpoint import GGUF, INDEX, SAFETENSORS, Checkpoint, kind_of,
 from sizing.llm.headers.safetensors_header import MOST_INDEX_BYTES, loads, read_safetensors_header
 from sizing.llm.headers.stored import Source, opened, short_name
 from sizing.onnx.wire import is_onnx
+from sizing.statistical.files.read import format_of
+from sizing.statistical.files.refused import HEAD_BYTES as PICKLE_HEAD_BYTES
+from sizing.statistical.files.refused import pickle_refusal, refusal
 from sizing.units import format_bytes
 
-READ_HERE = "an ONNX file, a safetensors file or index, a GGUF file or a Hugging Face config.json"
+READ_HERE = (
+    "an ONNX file, XGBoost JSON or UBJ, LightGBM text, skops, a safetensors file or index, a GGUF file or a Hugging Face "
+    "config.json"
+)
 HEAD_BYTES = 512
 MOST_DIM = 1_000_000_000
-NOT_IN_TEXT = frozenset({"notes", "layers", "tensors", "summary", "live_bytes_profile", "unknown_shape_names"})
+NOT_IN_TEXT = frozenset(
+    {"notes", "layers", "tensors", "summary", "live_bytes_profile", "unknown_shape_names", "model_summary", "steps", "types",
+     "hidden_layers", "base_score"}
+)  # fmt: skip
 """Facts that the text leaves to the JSON: long lists, and what is told as a note."""
 KV_BYTES = 2
 """Bytes of an element of a key-value cache in 16 bit."""
-_BY_NAME = ("bytes_by_dtype", "dims", "inputs", "nodes_by_operator", "macs_by_operator", "peak_tensors_bytes")
+_BY_NAME = ("bytes_by_dtype", "dims", "inputs", "nodes_by_operator", "macs_by_operator", "peak_tensors_bytes", "splits")
 """Facts whose parts have names from the file, which are shown as they are."""
 CONFIG, ONNX = "config.json", "onnx"
 PICKLE_ENDINGS = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".ckpt")
 _STARTS = (
     (b"\x89HDF", "an HDF5 file"),
-    (b"tree\n", "a LightGBM text model"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ", "an xz archive"),
@@ -90,7 +98,13 @@ def inspect_file(source: Source, *, name: str, dims: Mapping[str, int] | None = 
         stream.seek(0)
         head = stream.read(HEAD_BYTES)
         kind = kind_of(head)
-        if kind == INDEX:
+        statistical = format_of(stream, file_bytes) if kind != GGUF else None
+        if statistical is not None:
+            # Imported here: it loads the catalog, for the bytes of the model in memory.
+            from sizing.inspect_statistical import inspect_statistical
+
+            found = inspect_statistical(stream, file_bytes, name, statistical)
+        elif kind == INDEX:
             found = _json(stream, name, file_bytes)
         elif kind in (SAFETENSORS, GGUF):
             found = _of_checkpoint(read_checkpoint(stream, name))
@@ -134,14 +148,20 @@ def inspection_text(found: Inspection) -> str:
     return "".join(f"{line}\n" for line in _lines(found))
 
 
-def summary_text(found: Inspection) -> str:
-    """Summary of a network as compact JSON, which the deep learning page and a scenario take in place of the file.
+def summary_text(found: Inspection, *, network: bool = False) -> str:
+    """Summary of a model as compact JSON, which the pages and a scenario take in place of the file.
 
-    Raises InputError for a file that has none.
+    That of the statistical model where the file holds one, unless `network` asks for the other. Raises InputError for a file
+    that has none.
     """
-    summary = found.details.get("summary")
+    own = None if network else found.details.get("model_summary")
+    summary = own or found.details.get("summary")
     if summary is None:
-        raise InputError("file", f"{found.format} without a summary", "an ONNX file of a network with weights")
+        what = "a statistical model" if "model_summary" in found.details else f"{found.format} without a summary"
+        wanted = (
+            "a network with weights; a statistical model belongs on its own page" if network else "a model with weights"
+        )
+        raise InputError("file", what, wanted)
     return json.dumps(summary, separators=(",", ":"))
 
 
@@ -218,8 +238,7 @@ def _json(stream: BinaryIO, name: str, file_bytes: int) -> Inspection:
         return _of_checkpoint(read_checkpoint(stream, name))
     if isinstance(stated, dict) and ("model_type" in stated or "architectures" in stated):
         return _of_config(text)
-    seen = "an XGBoost model in JSON" if isinstance(stated, dict) and "learner" in stated else "JSON of another kind"
-    raise InputError("file", f"{seen} ({name})", READ_HERE)
+    raise InputError("file", f"JSON of another kind ({name})", READ_HERE)
 
 
 def _of_config(text: bytes) -> Inspection:
@@ -293,13 +312,13 @@ def _refusal(stream: BinaryIO, head: bytes, name: str) -> InputError:
         except InputError as error:
             return error
     archived = head[30 : 30 + int.from_bytes(head[26:28], "little")] if head.startswith(b"PK\x03\x04") else b""
-    pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-    if pickled or archived.endswith(b".pkl") or name.lower().endswith(PICKLE_ENDINGS):
-        return InputError(
-            "file",
-            f"a Python pickle ({name})",
-            "the same weights saved as safetensors; a pickle can run code when it is opened, so it is never opened here",
-        )
+    stream.seek(0)
+    longer = stream.read(PICKLE_HEAD_BYTES)
+    refused = refusal(longer, name)
+    if refused is not None:
+        return refused
+    if archived.endswith(b".pkl") or name.lower().endswith(PICKLE_ENDINGS):
+        return pickle_refusal(b"" if archived else longer, name)
     return InputError("file", f"{_looks_like(head)} ({name})", READ_HERE)
 
 

@@ -10,6 +10,7 @@ from sizing.deep_learning.onnx.analysis import FLOPS_PER_MAC, Analysis, analyse
 from sizing.deep_learning.onnx.summarise import profile, summarise
 from sizing.errors import InputError, shown
 from sizing.inspect import ONNX, Inspection
+from sizing.inspect_statistical import with_model
 from sizing.llm.headers.stored import short_name
 from sizing.onnx.reader import read_network
 from sizing.onnx.records import Network, Tensor
@@ -34,7 +35,7 @@ def inspect_onnx(stream: BinaryIO, size: int, name: str, dims: Mapping[str, int]
     except InputError as error:
         notes.append(f"No summary for a scenario: {error}".rstrip("."))
     life = found.life
-    return Inspection(
+    told = Inspection(
         format=ONNX,
         parameters=found.parameters,
         weights_bytes=found.weights.weights_bytes,
@@ -73,6 +74,7 @@ def inspect_onnx(stream: BinaryIO, size: int, name: str, dims: Mapping[str, int]
         },
         notes=tuple(notes),
     )  # fmt: skip
+    return with_model(told, network, size, name)
 
 
 def _form(tensor: Tensor) -> str:

@@ -32,8 +32,8 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
-COMPRESSED = frozenset({"custom_config", "custom_network"})
-"""Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json, the summary of a network."""
+COMPRESSED = frozenset({"custom_config", "custom_network", "custom_model"})
+"""Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json, the summary of a model."""
 MAX_COMPRESSED_TEXT = 20_000
 DICTIONARY = (
     b'"layer_types":["sliding_attention","full_attention","linear_attention"],"quantization_config":{"quant_method":"'

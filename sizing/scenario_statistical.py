@@ -95,6 +95,12 @@ class StatisticalScenario(ScenarioBase):
         le=10_000,
         description="Longest wait to gather a batch [ms]; 0 takes what waits when a worker is free.",
     )
+    custom_model: str | None = Field(
+        None,
+        min_length=1,
+        max_length=3_000,
+        description="Summary of your own model file (JSON); family and sizes are then those of the file.",
+    )
     measured_service: str | None = Field(
         None,
         pattern=MEASURED_SERVICE,

@@ -62,6 +62,8 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
         strategies["measured_service"] = st.one_of(st.none(), st.sampled_from(services))
     if "custom_network" in strategies:
         strategies["custom_network"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
+    if "custom_model" in strategies:
+        strategies["custom_model"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
     if "max_batched_tokens" in strategies:
         strategies["max_batched_tokens"] = st.integers(128, 100_000)
     if "turns_per_conversation" in strategies:

@@ -72,6 +72,7 @@ LABELS = {
     "ort_arena": "Arena of ONNX Runtime",
     "steps": "Denoising steps",
     "cpu_ms_per_request": "CPU time per request (ms)",
+    "custom_model": "Summary of your model",
     "measured_curve": "Measured times of batches",
     "measured_service": "Measured times of calls",
     "request_kib": "Size of a request (KiB)",

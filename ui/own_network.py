@@ -125,7 +125,7 @@ def _take_file() -> None:
         if found is None:
             st.session_state[READ] = Read(asked=asked)
             return
-        read = _taken(summary_text(found))
+        read = _taken(summary_text(found, network=True))
         # The scenario's batch is its own, whatever the file was read at.
         notes = tuple(note for note in found.notes if not note.startswith("The batch"))
         alive = tuple(found.details["peak_tensors_bytes"].items())[:SHOWN_TENSORS]

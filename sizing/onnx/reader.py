@@ -16,6 +16,7 @@ from sizing.errors import InputError, shown
 from sizing.onnx.records import (
     BITS,
     DTYPES,
+    ML,
     MOST_ELEMENTS,
     STANDARD,
     Branch,
@@ -30,6 +31,8 @@ from sizing.onnx.wire import without_weights
 MOST_NODES = 50_000
 MOST_INITIALIZERS = 200_000
 MOST_RANK = 64
+MOST_LISTED = 4_096
+"""Longest list of an ONNX-ML operator that is kept as an attribute [count]: each element is an object of Python."""
 
 
 def read_network(stream: BinaryIO, size: int, name: str) -> Network:
@@ -178,7 +181,7 @@ class _Read:
             domain=domain,
             inputs=tuple(map(_text, proto.input)),
             outputs=tuple(map(_text, proto.output)),
-            attributes={_text(a.name): self._attribute(a) for a in proto.attribute},
+            attributes={_text(a.name): self._attribute(a) for a in proto.attribute if domain != ML or not _is_long(a)},
             proto=proto,
             schema=_schema(op, domain, self.opsets.get(domain, 1)),
         )
@@ -220,6 +223,11 @@ class _Read:
                 raise InputError(
                     "file", f"the output {shown(output.name)} is made by nothing", "outputs that nodes make"
                 )
+
+
+def _is_long(attribute: Any) -> bool:
+    """Whether an attribute is a list of thousands, as trees of ONNX-ML have: it is read from onnx's own record, if at all."""
+    return max(len(attribute.ints), len(attribute.floats), len(attribute.strings)) > MOST_LISTED
 
 
 def _text(value: Any) -> str:

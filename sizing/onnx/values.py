@@ -65,7 +65,7 @@ def evaluate(
                 if any(value is None for value in inputs if value is not _ABSENT) or not inputs:
                     return None
                 found = _evaluate(op, attributes, [_none(value) for value in inputs], outputs)
-    except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, KeyError):
+    except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, KeyError, AttributeError):
         return None
     return found if found is not None and all(small(value) for value in found) else None
 

@@ -7,12 +7,14 @@ from functools import cached_property
 
 from sizing import cpu, fleet
 from sizing.catalog import Catalog
+from sizing.errors import InputError
 from sizing.fleet import Offer
 from sizing.plan import Memory, Rejection
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import serving
 from sizing.statistical import workers as worker_models
 from sizing.statistical.memory import instance_memory, worker_bytes, workers_that_fit
+from sizing.statistical.own import Step, own_model, resolved, structure_of
 from sizing.statistical.queues import Group, Traffic
 from sizing.statistical.recalibration import Calibration, calibration_of
 from sizing.statistical.service_time import ServiceTime, service_time
@@ -42,22 +44,33 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Model:
-    """The scenario's model: its row in the catalog, costs in its runtime, size, bytes of a worker by part, and its measurements."""
+    """The scenario's model: its row in the catalog, costs in its runtime, size, bytes of a worker by part, its measurements, and
+    the steps before it, where its file is known."""
 
     family: StatisticalFamily
     cost: RuntimeCost
     size: Structure
     per_worker_bytes: dict[str, int]
     calibration: Calibration | None = None
+    steps: tuple[Step, ...] = ()
 
 
 def model_of(scenario: StatisticalScenario, catalog: Catalog) -> Model:
-    """The scenario's model, sized. Raises InputError for an unknown family or a runtime it lacks."""
+    """The scenario's model, sized, by the summary of its file where it has one. Raises InputError for an unknown family, a
+    runtime it lacks, or a summary that is none."""
+    summary = own_model(scenario)
+    scenario = resolved(scenario)
+    if summary is not None and summary.family not in catalog.statistical_families:
+        raise InputError("custom_model", f"a summary of family {summary.family}", "a family of the catalog")
     family = catalog.statistical_family(scenario.family)
     cost = runtime_cost(scenario, family)
-    size = structure(scenario=scenario, family=family)
+    if summary is None:
+        size = structure(scenario=scenario, family=family)
+    else:
+        size = structure_of(summary, family=family, cost=cost)
     bytes_ = worker_bytes(scenario=scenario, cost=cost, size=size)
-    return Model(family, cost, size, bytes_, calibration_of(scenario, catalog, cost, size))
+    steps = () if summary is None else summary.steps
+    return Model(family, cost, size, bytes_, calibration_of(scenario, catalog, cost, size), steps)
 
 
 def limits_ms(scenario: StatisticalScenario) -> tuple[float | None, float | None, float | None]:

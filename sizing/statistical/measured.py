@@ -22,6 +22,7 @@ from typing import Literal
 from sizing.errors import InputError
 from sizing.scenario import StatisticalScenario
 from sizing.scenario_words import MEASURED_SERVICE, PATTERN_WORDS
+from sizing.statistical.own import resolved
 
 FIELD = "measured_service"
 
@@ -42,6 +43,7 @@ MODEL_FIELDS = (
     "training_rows",
     "clusters",
     "hidden_layers",
+    "custom_model",
 )
 """Fields of a scenario that say which model runs in what; the fingerprint is of their values."""
 
@@ -101,14 +103,16 @@ def parse_measured(text: str) -> MeasuredService:
 
 
 def fingerprint(scenario: StatisticalScenario) -> str:
-    """Eight hexadecimal digits that stand for the scenario's model and runtime.
+    """Eight hexadecimal digits that stand for the scenario's model and runtime; with a model of its own, what is typed beside it
+    does not count. Raises InputError for a summary that is none.
 
     >>> fingerprint(StatisticalScenario()) == fingerprint(StatisticalScenario(requests_per_s=1))
     True
     >>> fingerprint(StatisticalScenario()) == fingerprint(StatisticalScenario(trees=99))
     False
     """
-    values = repr([getattr(scenario, name) for name in MODEL_FIELDS])
+    of = resolved(scenario)
+    values = repr([getattr(of, name) for name in MODEL_FIELDS])
     return hashlib.sha256(values.encode()).hexdigest()[:8]
 
 

@@ -11,6 +11,7 @@ from sizing.scenario import StatisticalScenario
 from sizing.statistical import queues, serving, sizes
 from sizing.statistical.candidate import Candidate, candidate_on, limits_ms, model_of, traffic_of
 from sizing.statistical.deployment import deployment_of
+from sizing.statistical.own import resolved
 from sizing.statistical.queues import Sized
 from sizing.statistical.recalibration import said_of
 from sizing.statistical.service_time import service_cv
@@ -23,6 +24,7 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
 
     Raises InputError for an unknown family, instance or a runtime that the family lacks.
     """
+    asked, scenario = scenario, resolved(scenario)
     serving.check(scenario)
     model = model_of(scenario, catalog)
     offered, rejected = fleet.offers(scenario, catalog, category="cpu")
@@ -68,7 +70,7 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
     return Plan(
         kind="statistical",
         catalog=catalog.version,
-        scenario=scenario,
+        scenario=asked,
         headline=headline(scenario, model.family, best, binding, rejected),
         recommended=best,
         alternatives=tuple(ranked[1:]),

@@ -140,3 +140,34 @@ def _bytes(rule: ByteRule, *, trees: int, nodes: int, parameters: int, outputs: 
         + (rule.node_bytes + rule.node_output_bytes * outputs) * nodes
         + rule.parameter_bytes * parameters
     )
+
+
+def sized(
+    cost: RuntimeCost,
+    *,
+    trees: int,
+    leaves: int,
+    nodes: int,
+    parameters: int,
+    vectors: int,
+    outputs: int,
+    work: tuple[float, str, str],
+    file_bytes: int | None,
+) -> Structure:
+    """Size of a model whose counts [count] are known: bytes by the rules of the runtime, of the file where they are not given.
+
+    `leaves` are those of all trees; `work` is the amount of a row, its unit and its formula.
+    """
+    parts = {"trees": trees, "nodes": nodes, "parameters": parameters, "outputs": outputs}
+    return Structure(
+        trees=trees,
+        leaves_per_tree=round(leaves / trees) if trees else 0,
+        nodes=nodes,
+        parameters=parameters,
+        vectors=vectors,
+        work_units=work[0],
+        work_unit=work[1],
+        work_formula=work[2],
+        file_bytes=_bytes(cost.file, **parts) if file_bytes is None else file_bytes,
+        resident_bytes=_bytes(cost.resident, **parts),
+    )

@@ -10,6 +10,7 @@ from sizing.plan import Deployment, Rejection, Step, nearest_miss
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import serving_words, warm_up
 from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
+from sizing.statistical.own import own_model
 from sizing.statistical.service_time import CACHE_BYTES
 from sizing.statistical.structure import Structure
 from sizing.statistical_rows import ByteRule, RuntimeCost, StatisticalFamily
@@ -38,9 +39,10 @@ def traffic_words(scenario: StatisticalScenario) -> str:
 
 
 def model_words(scenario: StatisticalScenario, family: StatisticalFamily) -> str:
-    """The model in words: its family and the sizes that matter most."""
+    """The model in words: its family and the sizes that matter most; what its file is called, where it has one."""
+    own = own_model(scenario)
     named = {
-        "trees": f"{scenario.trees:,} trees",
+        "trees": f"{scenario.trees:,} tree{'' if scenario.trees == 1 else 's'}",
         "depth": f"depth {scenario.depth}",
         "support_vectors": f"{scenario.support_vectors:,} support vectors",
         "training_rows": f"{scenario.training_rows:,} stored rows",
@@ -50,7 +52,10 @@ def model_words(scenario: StatisticalScenario, family: StatisticalFamily) -> str
     }
     if not scenario.hidden_layers:
         named["hidden_layers"] = "no hidden layer"
-    return ", ".join([family.name, *(text for field, text in named.items() if field in family.size_fields)])
+    if own is not None and own.trees:
+        named["depth"] = f"up to {own.max_depth} level{'' if own.max_depth == 1 else 's'}"
+    words = ", ".join([family.name, *(text for field, text in named.items() if field in family.size_fields)])
+    return words if own is None or not own.name else f"{own.name}: {words}"
 
 
 def headline(
@@ -84,13 +89,18 @@ def caveats(scenario: StatisticalScenario, family: StatisticalFamily, cost: Runt
         "CPU speeds relative to the measured host are recalled, not benchmarked: time one call on your machine.",
         "Requests are split at random over the instances and served by one-thread workers; web time is an input.",
     ]
+    own = scenario.custom_model is not None
+    if own:
+        found.append("Sizes are those of the model file that was read; times are of its family in the catalog.")
     if family.doubts:
         found.append(family.doubts)
     if cost.note:
         found.append(f"{cost.name}: {cost.note}.")
     if family.shape in ("trees", "oblivious_trees") and scenario.outputs > 2:
-        found.append("Trees of more than two classes were not measured: count every tree of every class under trees.")
-    if family.shape in ("trees", "oblivious_trees") and (scenario.leaves is None or "leaves" not in family.size_fields):
+        counted = "" if own else ": count every tree of every class under trees"
+        found.append(f"Trees of more than two classes were not measured{counted}.")
+    full = scenario.leaves is None or "leaves" not in family.size_fields
+    if family.shape in ("trees", "oblivious_trees") and full and not own:
         found.append("Trees are taken as full; real ones are often smaller, so file and memory are upper figures.")
     if scenario.concurrency is not None:
         found.append(

@@ -167,7 +167,15 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         changed.add("notes")
         assert_answers_its_link(page)
     # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py.
-    elsewhere = {"kind", "custom_config", "custom_network", "expert_parallel", "measured_curve", "measured_service"}
+    elsewhere = {
+        "kind",
+        "custom_config",
+        "custom_network",
+        "custom_model",
+        "expert_parallel",
+        "measured_curve",
+        "measured_service",
+    }
     assert (
         changed | {"accelerators", "concurrency", "requests_per_s"}
         >= set(links.LINK_TYPES[name].model_fields) - elsewhere

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from onnx import helper
 from streamlit.testing.v1 import AppTest
 from test_own_model import field, html
 from test_pages_fuzz import headline, marks, open_app, open_scenario
@@ -86,11 +87,27 @@ def test_choosing_another_model_keeps_ones_own_in_the_list() -> None:
     assert headline(at) == own
 
 
+def tree_onnx() -> bytes:
+    """An ONNX file of one tree of one leaf."""
+    leaf = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", nodes_treeids=[0], nodes_nodeids=[0], nodes_modes=["LEAF"],
+        nodes_truenodeids=[0], nodes_falsenodeids=[0], nodes_featureids=[0], nodes_values=[0.0], target_ids=[0],
+        target_nodeids=[0], target_treeids=[0], target_weights=[1.0], n_targets=1,
+    )  # fmt: skip
+    return raw(model([leaf], {"x": (FLOAT, [1, 3])}, ["y"]))
+
+
 def test_what_cannot_be_used_is_said_and_changes_nothing() -> None:
     at = open_app("deep_learning")
     before = headline(at)
     cyclic = raw(model([node("Add", "x b", "a"), node("Relu", "a", "b")], {"x": (FLOAT, [2, 2])}, ["b"]))
-    for content, words in ((b"PK\x03\x04", "no ONNX"), (SMALL[:-40], "ends early"), (cyclic, "a cycle")):
+    trees = tree_onnx()
+    for content, words in (
+        (trees, "statistical model"),
+        (b"PK\x03\x04", "no ONNX"),
+        (SMALL[:-40], "ends early"),
+        (cyclic, "a cycle"),
+    ):
         upload(at, "bad.onnx", content)
         assert not at.exception
         assert any(words in text.replace("\\", "") for text in marks(at))
