@@ -18,6 +18,7 @@ TABLES = {
     "deep_learning_models": "Deep learning models",
     "statistical_families": "Statistical families",
     "serverless": "Serverless",
+    "statistical_steps": "Preprocessing steps",
 }
 
 draw_frame("Catalogs")

@@ -5,6 +5,7 @@ import streamlit as st
 
 from sizing.plan import Plan
 from sizing.statistical import instances_curve, percentile_curve
+from sizing.statistical.own import resolved
 from sizing.units import format_bytes, format_ms
 from ui.architectures import draw_architectures
 from ui.autoscaling import draw_autoscaling
@@ -164,8 +165,9 @@ def more(state: PageState, plan: Plan) -> None:
 def below(state: PageState, plan: Plan) -> None:
     if plan.recommended is not None:
         st.subheader("Other ways to run it", anchor="other-ways")
+        scenario = resolved(state.scenario)
         for draw in (draw_runtimes, draw_architectures, draw_serverless, draw_autoscaling):
-            draw(state.scenario, state.catalog, plan)
+            draw(scenario, state.catalog, plan)
     st.subheader("Measure it", anchor="measure")
     draw_measure_here(state)
     draw_load_test(state, plan)

@@ -22,7 +22,7 @@ from sizing.catalog_rows import Accelerator, CatalogRow, Instance, LlmModel, ear
 from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
 from sizing.serverless_rows import ServerlessService
-from sizing.statistical_rows import StatisticalFamily
+from sizing.statistical_rows import StatisticalFamily, StatisticalStep
 
 DIRECTORY_VARIABLE = "SIZING_CATALOG_DIR"
 SHIPPED_DIRECTORY = Path(__file__).resolve().parent.parent / "catalogs"
@@ -43,6 +43,7 @@ class Catalog:
     deep_learning_models: Mapping[str, DeepLearningModel]
     statistical_families: Mapping[str, StatisticalFamily]
     serverless: Mapping[str, ServerlessService]
+    statistical_steps: Mapping[str, StatisticalStep]
 
     @property
     def as_of(self) -> date:
@@ -183,6 +184,7 @@ def _catalog(tables: catalog_store.Tables) -> Catalog:
         deep_learning_models=_by_id("deep_learning_models", tables.deep_learning_models),
         statistical_families=_by_id("statistical_families", tables.statistical_families),
         serverless=_by_id("serverless", tables.serverless),
+        statistical_steps=_by_id("statistical_steps", tables.statistical_steps),
     )
 
 

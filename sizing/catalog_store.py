@@ -23,7 +23,7 @@ from sizing.catalog_rows import Accelerator, CatalogRow, Frozen, Instance, LlmMo
 from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
 from sizing.serverless_rows import ServerlessService
-from sizing.statistical_rows import StatisticalFamily
+from sizing.statistical_rows import StatisticalFamily, StatisticalStep
 
 TABLES: Mapping[str, type[CatalogRow]] = {
     "accelerators": Accelerator,
@@ -32,6 +32,7 @@ TABLES: Mapping[str, type[CatalogRow]] = {
     "deep_learning_models": DeepLearningModel,
     "statistical_families": StatisticalFamily,
     "serverless": ServerlessService,
+    "statistical_steps": StatisticalStep,
 }
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}\.[0-9a-f]{8}")
 _HEADER_DATE = re.compile(rb"^as_of: *['\"]?(\d{4}-\d{2}-\d{2})['\"]? *$", re.MULTILINE)
@@ -49,6 +50,7 @@ class Tables(Frozen):
     deep_learning_models: tuple[DeepLearningModel, ...]
     statistical_families: tuple[StatisticalFamily, ...]
     serverless: tuple[ServerlessService, ...] = ()
+    statistical_steps: tuple[StatisticalStep, ...] = ()  # not in versions before 2026-11-25
 
 
 _TABLES_ADAPTER = TypeAdapter(Tables)

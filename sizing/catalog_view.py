@@ -11,7 +11,15 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Instance
 from sizing.scenario_base import Provider
 
-Table = Literal["accelerators", "instances", "llm_models", "deep_learning_models", "statistical_families", "serverless"]
+Table = Literal[
+    "accelerators",
+    "instances",
+    "llm_models",
+    "deep_learning_models",
+    "statistical_families",
+    "serverless",
+    "statistical_steps",
+]
 TrustWord = Literal["cross_checked", "single_source", "recalled", "derived"]
 
 UNIT_ENDINGS = (

@@ -14,6 +14,7 @@ from sizing.errors import InputError
 from sizing.llm.score import MEMORY_COLUMNS, score_memory
 from sizing.llm.score_speed import SERVING_COLUMNS, THROUGHPUT_COLUMNS, score_serving, score_throughput
 from sizing.score_table import Case, Scored, read_cases, summary, to_csv
+from sizing.statistical import score as statistical
 
 MAX_CASES_BYTES = 50_000_000
 SCORED = 0
@@ -21,11 +22,21 @@ SCORED = 0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of cases: the columns its file must have, what scores one case, and what is to be said of all together."""
+    """One kind of cases: the columns its file must have and what scores one case.
+
+    `score_all` scores a file at once, where cases bear on each other; `more` is what its summary says besides.
+    """
 
     columns: tuple[str, ...]
-    score: Callable[[Case, Catalog], list[Scored]]
-    note: Callable[[Sequence[Case], Sequence[Sequence[Scored]]], str] | None = None
+    score: Callable[[Case, Catalog], list[Scored]] | None = None
+    score_all: Callable[[Sequence[Case], Catalog], list[Scored]] | None = None
+    more: Callable[[Sequence[Case], Sequence[Scored], Catalog], str] | None = None
+
+    def scored(self, cases: Sequence[Case], catalog: Catalog) -> list[Scored]:
+        """Rows of all cases of a file."""
+        if self.score_all is not None:
+            return self.score_all(cases, catalog)
+        return [row for case in cases for row in (self.score(case, catalog) if self.score else ())]
 
 
 KINDS: dict[str, Kind] = {
@@ -34,7 +45,8 @@ KINDS: dict[str, Kind] = {
     "llm-throughput": Kind(THROUGHPUT_COLUMNS, score_throughput),
     "dl-throughput": Kind(deep_learning.THROUGHPUT_COLUMNS, deep_learning.score_throughput),
     "dl-curves": Kind(deep_learning.CURVE_COLUMNS, deep_learning.score_curve),
-    "queues": Kind(score_queues.COLUMNS, score_queues.score_queue, score_queues.note),
+    "queues": Kind(score_queues.COLUMNS, score_queues.score_queue, more=score_queues.note),
+    "statistical": Kind(statistical.COLUMNS, score_all=statistical.score_cases, more=statistical.summary_by_family),
 }
 """Kinds of cases by the name the command takes."""
 
@@ -52,10 +64,10 @@ def score_with_note(kind: str, text: str, catalog: Catalog | None = None) -> tup
     if kind not in KINDS:
         raise InputError("kind", kind, f"one of {', '.join(KINDS)}")
     chosen = KINDS[kind]
-    cases = read_cases(text, chosen.columns)
     against = catalog or catalogs.load()
-    rows = [chosen.score(case, against) for case in cases]
-    return [row for of_case in rows for row in of_case], chosen.note(cases, rows) if chosen.note else ""
+    cases = read_cases(text, chosen.columns)
+    scored = chosen.scored(cases, against)
+    return scored, chosen.more(cases, scored, against) if chosen.more else ""
 
 
 def run(kind: str, cases: str, out: str | None = None) -> int:

@@ -121,19 +121,18 @@ def score_queue(case: Case, _: Catalog) -> list[Scored]:
     return [Scored(id_, f"{metric}, {size}", case.number("value"), value, max(value - half, 0.0), value + half)]
 
 
-def note(cases: Sequence[Case], scored: Sequence[Sequence[Scored]]) -> str:
+def note(cases: Sequence[Case], scored: Sequence[Scored], _: Catalog) -> str:
     """Lines on the cases' own noise: how many errors lie within it, and the errors of the rows that are not noisy."""
     total = inside = 0
     quiet: dict[str, list[float]] = {}
-    for case, rows in zip(cases, scored, strict=True):
+    for case, row in zip(cases, scored, strict=True):  # a case is one metric, so one row
         own = case.number("ci")
-        for row in rows:
-            if row.error_percent is None or row.measured is None or row.predicted is None or own is None:
-                continue
-            total += 1
-            inside += abs(row.predicted - row.measured) <= own
-            if own <= NOISY * row.measured:
-                quiet.setdefault(row.quantity, []).append(row.error_percent)
+        if row.error_percent is None or row.measured is None or row.predicted is None or own is None:
+            continue
+        total += 1
+        inside += abs(row.predicted - row.measured) <= own
+        if own <= NOISY * row.measured:
+            quiet.setdefault(row.quantity, []).append(row.error_percent)
     if not total:
         return ""
     lines = [

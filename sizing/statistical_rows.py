@@ -1,13 +1,7 @@
 """Row of the statistical model families: which sizes matter, and what each runtime costs in time and memory.
 
-Time of one call on the measured host, for B rows, T trees, V stored rows and W units of work a row (see `Shape`):
-
-    t = call_us + tree_us T + (call_vector_ns V + call_unit_ns W) / 1000
-        + B (row_ns + vector_ns V + unit_ns W x cache) / 1000
-    cache = max(1, file bytes / 512 KiB) ^ cache_exponent
-
-Bytes, of the model file and of the resident model, are `fixed + tree x trees + (node + node_output x outputs) x nodes +
-parameter x parameters`, outputs counted for trees only.
+The time of a call is a sum of constants x multipliers, written out in `sizing/statistical/law.py`. Bytes of the model file and
+of the resident model, and the time to load it, follow from the structure by `ByteRule` and `LoadRule`.
 """
 
 from __future__ import annotations
@@ -35,13 +29,34 @@ Shape = Literal[
 
 
 class ByteRule(Frozen):
-    """Bytes of a model by its structure: each constant in bytes, with the P90 error [1] on the models measured."""
+    """Bytes of a model by its structure: a constant for each count, with the P90 error [1] on models held back.
+
+    fixed + tree x trees + (node + node_output x outputs + node_class x classes beyond two) x nodes + parameter x parameters
+    + vector x stored rows + output x outputs + feature x features + feature_output x features x outputs; classes beyond two are
+    outputs - 1 from three outputs on, else 0. `counts_ids` adds what ONNX spends on numbers of nodes and trees above 127, see
+    `sizing.statistical.structure.id_bytes_per_node`.
+    """
 
     fixed_bytes: float = Field(0.0, ge=0)
     tree_bytes: float = Field(0.0, ge=0)
     node_bytes: float = Field(0.0, ge=0)
     node_output_bytes: float = Field(0.0, ge=0)
+    node_class_bytes: float = Field(0.0, ge=0)
     parameter_bytes: float = Field(0.0, ge=0)
+    vector_bytes: float = Field(0.0, ge=0)
+    output_bytes: float = Field(0.0, ge=0)
+    feature_bytes: float = Field(0.0, ge=0)
+    feature_output_bytes: float = Field(0.0, ge=0)
+    counts_ids: bool = False
+    error_p90_share: float = Field(ge=0, lt=5)
+
+
+class LoadRule(Frozen):
+    """Time to read a model file into a runtime whose library is imported already: fixed + bytes of the file x ms per MB."""
+
+    fixed_ms: float = Field(gt=0)
+    ms_per_mb: float = Field(ge=0)
+    models_measured: int = Field(ge=1)
     error_p90_share: float = Field(ge=0, lt=5)
 
 
@@ -54,10 +69,19 @@ class RuntimeCost(Frozen):
     tree_us: float = Field(0.0, ge=0)
     call_vector_ns: float = Field(0.0, ge=0)
     call_unit_ns: float = Field(0.0, ge=0)
+    first_rows_ns: float = Field(0.0, ge=0)
+    first_rows_exponent: float = Field(0.0, ge=0, le=1)
     row_ns: float = Field(0.0, ge=0)
+    value_ns: float = Field(0.0, ge=0)
+    output_ns: float = Field(0.0, ge=0)
+    hidden_ns: float = Field(0.0, ge=0)
     vector_ns: float = Field(0.0, ge=0)
     unit_ns: float = Field(0.0, ge=0)
+    work_exponent: float = Field(0.0, ge=0, le=1)
+    level_ns: float = Field(0.0, ge=0)
     cache_exponent: float = Field(0.0, ge=0, le=1)
+    call_scaling: float = Field(1.0, gt=0, le=4)
+    loop_scaling: float = Field(1.0, gt=0, le=4)
     models_measured: int = Field(ge=1)
     held_out: bool
     error_median_share: float = Field(ge=0, lt=5)
@@ -66,6 +90,7 @@ class RuntimeCost(Frozen):
     file_format: Text
     file: ByteRule
     resident: ByteRule
+    load: LoadRule | None = None
     note: Text | None = None
     source: Text
     as_of: AsOf
@@ -95,3 +120,41 @@ class StatisticalFamily(CatalogRow):
     def runtime(self, runtime_id: str) -> RuntimeCost | None:
         """Costs of one runtime, or None where the family was not measured in it."""
         return next((runtime for runtime in self.runtimes if runtime.id == runtime_id), None)
+
+
+StepKind = Literal["scale", "impute", "one_hot", "ordinal", "select", "normalize", "polynomial", "other"]
+
+
+class StepCost(Frozen):
+    """What a preprocessing step costs in one runtime, on the measured host.
+
+    call + feature x features in + column x features out + rows x (row + value x features in + output x features out) / 1000.
+    The scalings are powers of a CPU's factor, as in `RuntimeCost`.
+    """
+
+    id: StatisticalRuntime
+    call_us: float = Field(gt=0)
+    feature_us: float = Field(0.0, ge=0)
+    column_us: float = Field(0.0, ge=0)
+    row_ns: float = Field(0.0, ge=0)
+    value_ns: float = Field(0.0, ge=0)
+    output_ns: float = Field(0.0, ge=0)
+    call_scaling: float = Field(gt=0, le=4)
+    loop_scaling: float = Field(gt=0, le=4)
+    widths_measured: int = Field(ge=1)
+    error_median_share: float = Field(ge=0, lt=5)
+    error_p90_share: float = Field(ge=0, lt=5)
+
+
+class StatisticalStep(CatalogRow):
+    """A kind of preprocessing step of a pipeline, with its costs in scikit-learn and in ONNX Runtime."""
+
+    id: StepKind
+    name: Text
+    library: Text
+    measured_with: Text
+    runtimes: tuple[StepCost, ...] = Field(min_length=1)
+
+    def runtime(self, runtime_id: str) -> StepCost | None:
+        """Costs in one runtime, or None where it was not measured there."""
+        return next((cost for cost in self.runtimes if cost.id == runtime_id), None)

@@ -54,6 +54,7 @@ def refused(directory: Path) -> InputError:
 def test_every_fact_is_there() -> None:
     counts = {name: len(rows) for name, rows in CATALOG.tables().items()}
     assert counts.pop("statistical_families") > 0
+    assert counts.pop("statistical_steps") > 0
     assert counts == {
         "accelerators": 58,
         "instances": 225,

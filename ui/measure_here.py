@@ -19,6 +19,7 @@ from sizing.measure.records import BATCHES, MIB, Limits, MeasureError, Measureme
 from sizing.measure.table import COLUMNS, fact_rows, speed_text, table_rows
 from sizing.scenario import StatisticalScenario
 from sizing.statistical.measured import FIELD
+from sizing.statistical.own import resolved
 from ui.frame import plain
 from ui.inputs import words
 from ui.results import facts, folded, table
@@ -101,7 +102,7 @@ def _runtime(state: PageState) -> None:
     scenario: StatisticalScenario = state.scenario
     if scenario.runtime == RUNTIME:
         return
-    name = plain(state.catalog.statistical_family(scenario.family).name)
+    name = plain(state.catalog.statistical_family(resolved(scenario).family).name)
     if onnx_scenario(scenario, state.catalog) is None:
         st.markdown(
             f"This measures ONNX Runtime. The catalog has no {name} in ONNX Runtime, so the times will stand for themselves."

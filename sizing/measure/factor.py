@@ -14,9 +14,13 @@ from sizing.cpu import CpuSpeed
 from sizing.measure.records import BatchTime, MeasureError, Measurement
 from sizing.onnx import reference
 from sizing.scenario import StatisticalScenario
+from sizing.statistical.calibration import factor_said
+from sizing.statistical.candidate import model_of
 from sizing.statistical.measured import HOST, MeasuredService, fingerprint
+from sizing.statistical.own import resolved
 from sizing.statistical.service_time import FEW_MODELS_ERROR, P90_TO_P80, model_time_us
 from sizing.statistical.structure import runtime_cost, structure
+from sizing.statistical_rows import RuntimeCost
 
 RUNTIME = "onnxruntime"
 LEAST_FACTOR, MOST_FACTOR = 0.02, 50.0
@@ -73,17 +77,21 @@ def reference_ratios(measurement: Measurement, catalog: Catalog) -> tuple[tuple[
 
 
 def machine_speed(measurement: Measurement, catalog: Catalog) -> CpuSpeed:
-    """Time factor of this machine against the catalog's host [1], with its 80 % interval: the geometric mean of the ratios
-    measured / predicted at the fewest and at the most rows.
+    """Time factor of this machine against the catalog's host [1], with its 80 % interval: the geometric mean of the factors at
+    which the fewest and the most rows would be predicted right.
 
     A call of few rows is mostly the runtime's own work, one of many rows the trees'; processors speed the two up by different
     amounts, and half their distance is in the interval, beside the error of the catalog's constants (as independent errors of
     the logarithm). Raises MeasureError for a factor that no machine has.
     """
-    ratios = reference_ratios(measurement, catalog)
-    if not ratios:
+    if not measurement.reference:
         raise MeasureError("The reference was not timed, so the speed of this machine is not known.")
-    few, many = log(ratios[0][1]), log(ratios[-1][1])
+    cost = _reference_cost(catalog)
+    call_us = _reference_us(catalog, 0)
+    few, many = (
+        log(factor_said(cost, (call_us, _reference_us(catalog, one.rows) - call_us), one.median_ms * 1e3))
+        for one in (measurement.reference[0], measurement.reference[-1])
+    )
     factor = exp((few + many) / 2.0)
     if not LEAST_FACTOR <= factor <= MOST_FACTOR:
         raise MeasureError(
@@ -94,30 +102,36 @@ def machine_speed(measurement: Measurement, catalog: Catalog) -> CpuSpeed:
 
 
 def machine_parts(measurement: Measurement, catalog: Catalog) -> MachineParts:
-    """Factors of the two parts of a call's time [1], from the reference at two numbers of rows: with the work O of a call and w
-    of a row predicted, O x call + n x w x rows = measured at each n. Both are the one factor of `machine_speed` where that has
-    no solution above 0. Raises MeasureError as `machine_speed`."""
+    """Factors of the two parts of a call's time [1], from the reference at two numbers of rows: with the work O of a call and w(n)
+    of n rows predicted, O x call + w(n) x rows = measured at each n. Both are the powers of the one factor of
+    `machine_speed` where that has no solution above 0. Raises MeasureError as `machine_speed`."""
     speed = machine_speed(measurement, catalog)
     few, many = measurement.reference[0], measurement.reference[-1]
     if many.rows > few.rows:
         call_us = _reference_us(catalog, 0)
-        row_us = (_reference_us(catalog, many.rows) - call_us) / many.rows
-        rows = (many.median_ms - few.median_ms) * 1e3 / ((many.rows - few.rows) * row_us)
-        call = (few.median_ms * 1e3 - few.rows * row_us * rows) / call_us
+        few_us, many_us = (_reference_us(catalog, one.rows) - call_us for one in (few, many))
+        rows = (many.median_ms - few.median_ms) * 1e3 / (many_us - few_us)
+        call = (few.median_ms * 1e3 - few_us * rows) / call_us
         if rows > 0 and call > 0:
             return MachineParts(call, rows)
-    return MachineParts(speed.factor, speed.factor)
+    cost = _reference_cost(catalog)
+    return MachineParts(speed.factor**cost.call_scaling, speed.factor**cost.loop_scaling)
+
+
+def _reference_cost(catalog: Catalog) -> RuntimeCost:
+    cost = catalog.statistical_family(reference.FAMILY).runtime(RUNTIME)
+    assert cost is not None
+    return cost
 
 
 def _reference_error(catalog: Catalog) -> float:
     """Half-width of the 80 % interval of the reference's predicted time, as a logarithm [1]."""
-    cost = catalog.statistical_family(reference.FAMILY).runtime(RUNTIME)
-    assert cost is not None
-    return log1p(cost.error_p90_share * P90_TO_P80)
+    return log1p(_reference_cost(catalog).error_p90_share * P90_TO_P80)
 
 
 def onnx_scenario(scenario: StatisticalScenario, catalog: Catalog) -> StatisticalScenario | None:
     """The scenario with its model in ONNX Runtime and nothing measured; None where the family was not measured in that."""
+    scenario = resolved(scenario)
     if catalog.statistical_family(scenario.family).runtime(RUNTIME) is None:
         return None
     return scenario.model_copy(update={"runtime": RUNTIME, "measured_service": None})
@@ -125,7 +139,8 @@ def onnx_scenario(scenario: StatisticalScenario, catalog: Catalog) -> Statistica
 
 def compared(measurement: Measurement, scenario: StatisticalScenario, catalog: Catalog) -> tuple[Compared, ...]:
     """Each number of rows measured beside the prediction for the scenario's model in ONNX Runtime on this machine [ms]: the work
-    of a call and that of its rows on the catalog's host, each x its factor of `machine_parts`.
+    of a call and that of its rows on the catalog's host, each x its factor of `machine_parts` to the power by which this model's
+    runtime follows the CPU against that of the reference's.
 
     The interval joins the errors of the model's constants, of the reference's and, for another family, of taking its factor for
     other work, as independent errors of the logarithm.
@@ -134,16 +149,19 @@ def compared(measurement: Measurement, scenario: StatisticalScenario, catalog: C
     if there is None:
         return tuple(Compared(one, None, None, None) for one in measurement.rows)
     family = catalog.statistical_family(there.family)
-    cost, size = runtime_cost(there, family), structure(scenario=there, family=family)
+    model = model_of(there, catalog)
+    cost, size, before = model.cost, model.size, model.before
     parts = machine_parts(measurement, catalog)
     error = cost.error_p90_share if cost.held_out else max(cost.error_p90_share, FEW_MODELS_ERROR)
     other = 0.0 if family.id == reference.FAMILY else OTHER_WORK_ERROR
     half = hypot(log1p(error * P90_TO_P80), _reference_error(catalog), other)
-    call_us = model_time_us(cost=cost, size=size, rows=0)
+    alone_us, known = model_time_us(cost=cost, size=size, rows=0), _reference_cost(catalog)
+    call = parts.call ** (cost.call_scaling / known.call_scaling)
+    each = parts.rows ** (cost.loop_scaling / known.loop_scaling)
     found = []
     for one in measurement.rows:
-        rows_us = model_time_us(cost=cost, size=size, rows=one.rows) - call_us
-        ms = (call_us * parts.call + rows_us * parts.rows) / 1e3
+        rows_us = model_time_us(cost=cost, size=size, rows=one.rows) - alone_us + one.rows * before.row_us
+        ms = ((alone_us + before.call_us) * call + rows_us * each) / 1e3
         found.append(Compared(one, ms, ms * exp(-half), ms * exp(half)))
     return tuple(found)
 

@@ -18,6 +18,7 @@ from sizing.statistical.own import Step, own_model, resolved, structure_of
 from sizing.statistical.queues import Group, Traffic
 from sizing.statistical.recalibration import Calibration, calibration_of
 from sizing.statistical.service_time import ServiceTime, service_time
+from sizing.statistical.steps import NOTHING, Preparation, preparation_of
 from sizing.statistical.structure import Structure, runtime_cost, structure
 from sizing.statistical_rows import RuntimeCost, StatisticalFamily
 from sizing.units import format_bytes
@@ -53,6 +54,7 @@ class Model:
     per_worker_bytes: dict[str, int]
     calibration: Calibration | None = None
     steps: tuple[Step, ...] = ()
+    before: Preparation = NOTHING
 
 
 def model_of(scenario: StatisticalScenario, catalog: Catalog) -> Model:
@@ -70,7 +72,8 @@ def model_of(scenario: StatisticalScenario, catalog: Catalog) -> Model:
         size = structure_of(summary, family=family, cost=cost)
     bytes_ = worker_bytes(scenario=scenario, cost=cost, size=size)
     steps = () if summary is None else summary.steps
-    return Model(family, cost, size, bytes_, calibration_of(scenario, catalog, cost, size), steps)
+    before = preparation_of(steps, runtime=cost.id, catalog=catalog)
+    return Model(family, cost, size, bytes_, calibration_of(scenario, catalog, cost, size, before), steps, before)
 
 
 def limits_ms(scenario: StatisticalScenario) -> tuple[float | None, float | None, float | None]:
@@ -117,14 +120,14 @@ def candidate_on(scenario: StatisticalScenario, model: Model, offer: Offer) -> C
         )
     speed = cpu.cpu_speed(instance)
     sharing = cpu.sharing_factor(workers=workers, cores=cores)
-    called = service_time(scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=sharing)
+    called = service_time(
+        scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=sharing, before=model.before
+    )
     if model.calibration is not None:
-        rows = scenario.rows_per_request
-        called = model.calibration.applied(called, rows=rows, machine=instance.id, speed=speed)
+        called = model.calibration.applied(called, machine=instance.id, speed=speed)
     service, around = serving.served(
         scenario=scenario,
         cost=model.cost,
-        size=model.size,
         instance=instance,
         speed=speed,
         sharing=sharing,

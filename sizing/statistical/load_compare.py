@@ -114,9 +114,11 @@ def service_on(scenario: StatisticalScenario, catalog: Catalog, setup: Setup) ->
         return made.service
     factor = _factor(setup.machine)
     speed = CpuSpeed(factor, factor, factor, "")
-    found = service_time(scenario=asked, cost=model.cost, size=model.size, speed=speed, sharing=1.0)
+    found = service_time(
+        scenario=asked, cost=model.cost, size=model.size, speed=speed, sharing=1.0, before=model.before
+    )
     if model.calibration is not None:
-        found = model.calibration.applied(found, rows=setup.rows, machine=setup.machine, speed=speed)
+        found = model.calibration.applied(found, machine=setup.machine, speed=speed)
     mean, low, high = payload_of(asked).times_ms(speed, 1.0)
     return replace(found, payload_ms=mean, low_ms=found.low_ms + low, high_ms=found.high_ms + high)
 

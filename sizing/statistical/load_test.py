@@ -18,6 +18,7 @@ from sizing.statistical.load_test_length import (
     requests_needed,
     warm_up_requests,
 )
+from sizing.statistical.own import resolved
 from sizing.statistical.service_time import service_cv
 from sizing.statistical.serving import group_of
 from sizing.units import format_ms
@@ -172,7 +173,7 @@ def load_test(
         instances=count,
         workers=workers,
         rows=scenario.rows_per_request,
-        features=scenario.features,
+        features=resolved(scenario).features,
         quantity=quantity,
         limits_ms=limits_ms(scenario),
         warm_up_s=float(math.ceil(max(LEAST_WARM_UP_S, min(discarded, LONGEST_STEP_S)))),

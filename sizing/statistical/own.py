@@ -215,7 +215,9 @@ def structure_of(summary: ModelSummary, *, family: StatisticalFamily, cost: Runt
         nodes=summary.nodes,
         parameters=summary.parameters,
         vectors=summary.vectors if stored else 0,
+        features=summary.columns,
         outputs=summary.outputs,
+        hidden_units=sum(summary.hidden_layers),
         work=(work, unit, formula),
         file_bytes=summary.file_bytes if same else None,
     )

@@ -1,7 +1,7 @@
 """The service time recalibrated with the scenario's own measurements (`measured_service`).
 
-Time of a request with B rows on a machine of time factor F: F x (u a + v b B) + h w, where a + b B is the predicted time of the
-call on the catalog's host and w that of the web server. The fit moves u, v, h and F by factors that minimise
+Time of a request with B rows on a machine: F x (u a + v b) + h w, where a is what a call costs by itself there and b what its
+rows cost, both as predicted for the machine's CPU, and w is the time of the web server. The fit moves u, v, h and F by factors that minimise
 
     sum of (ln(predicted / measured) / noise)^2 + prior of (ln u, ln v, ln h, ln F),
 
@@ -30,6 +30,7 @@ from sizing.scenario import StatisticalScenario
 from sizing.statistical.measured import FIELD, MeasuredService, Timed, fingerprint, parse_measured
 from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import FEW_MODELS_ERROR, P90_TO_P80, ServiceTime, service_time
+from sizing.statistical.steps import NOTHING, Preparation
 from sizing.statistical.structure import Structure
 from sizing.statistical_rows import RuntimeCost
 
@@ -81,18 +82,16 @@ class Calibration:
     core: str | None
     factors: Floats
     covariance: Floats
-    fixed_ms: float
-    per_row_ms: float
     compared: tuple[Compared, ...]
 
     def shares_core(self, machine: str, speed: CpuSpeed) -> bool:
         """Whether a machine (id of an instance, or host-factor) is the one measured or has its core."""
         return machine == self.where or (self.core == speed.core and _one_core(speed))
 
-    def applied(self, service: ServiceTime, *, rows: int, machine: str, speed: CpuSpeed) -> ServiceTime:
-        """The service time [ms] of a request with so many rows on a machine, moved by the factors, with the interval left."""
+    def applied(self, service: ServiceTime, *, machine: str, speed: CpuSpeed) -> ServiceTime:
+        """The service time [ms] of a request on a machine, moved by the factors, with the interval left."""
         there = self.shares_core(machine, speed)
-        fixed_share = self.fixed_ms / (self.fixed_ms + rows * self.per_row_ms)
+        fixed_share = service.call_share
         call, row, web, core = np.exp(self.factors)
         factor = (fixed_share * call + (1.0 - fixed_share) * row) * (core if there else 1.0)
         model_ms, http_ms = service.model_ms * float(factor), service.http_ms * float(web)
@@ -111,12 +110,18 @@ class Calibration:
         high = min(math.exp(Z80 * math.hypot(math.sqrt(variance), share * up)), service.high_ms / service.mean_ms)
         basis: Basis = "measured" if machine == self.where else "calibrated"
         return replace(
-            service, model_ms=model_ms, http_ms=http_ms, low_ms=total * low, high_ms=total * high, basis=basis
+            service,
+            model_ms=model_ms,
+            http_ms=http_ms,
+            low_ms=total * low,
+            high_ms=total * high,
+            basis=basis,
+            call_share=float(call_part / model_ms),
         )
 
 
 def calibration_of(
-    scenario: StatisticalScenario, catalog: Catalog, cost: RuntimeCost, size: Structure
+    scenario: StatisticalScenario, catalog: Catalog, cost: RuntimeCost, size: Structure, before: Preparation = NOTHING
 ) -> Calibration | None:
     """Factors from the scenario's measurements; None where it has none or they are of another model.
 
@@ -133,16 +138,16 @@ def calibration_of(
     def on_machine(rows: int, factor: float) -> ServiceTime:
         asked = scenario.model_copy(update={"rows_per_request": rows})
         exact = CpuSpeed(factor, factor, factor, "")
-        return service_time(scenario=asked, cost=cost, size=size, speed=exact, sharing=1.0)
+        return service_time(scenario=asked, cost=cost, size=size, speed=exact, sharing=1.0, before=before)
 
-    one, two = on_machine(1, 1.0).model_ms, on_machine(2, 1.0).model_ms
-    per_row = two - one
-    fixed = one - per_row
+    services = [on_machine(n, speed.factor) for n in measured.rows]
+    fixed = np.array([one.model_ms * one.call_share for one in services])
+    looped = np.array([one.model_ms for one in services]) - fixed
     rows = np.array(measured.rows, dtype=np.float64)
-    web = np.array([on_machine(n, 1.0).mean_ms - on_machine(n, 1.0).model_ms for n in measured.rows])
-    factor = speed.factor * _sharing(scenario, measured, instance)
+    web = np.array([one.http_ms for one in services])
+    factor = _sharing(scenario, measured, instance)
     asked = [scenario.model_copy(update={"rows_per_request": n}) for n in measured.rows]
-    parsing = factor * np.array([payload_of(each).host_ms for each in asked])
+    parsing = factor * speed.factor * np.array([payload_of(each).host_ms for each in asked])
     if measured.timed == "model":
         web, parsing = np.zeros(len(rows)), np.zeros(len(rows))
     times = np.log(np.array(measured.times_ms))
@@ -151,21 +156,21 @@ def calibration_of(
     def law(p: Floats) -> tuple[Floats, Floats]:
         """ln of the time of each measured call and its slopes in the four factors."""
         call, row, http, machine = np.exp(p)
-        fixed_part = factor * machine * call * fixed * np.ones_like(rows)
-        row_part = factor * machine * row * per_row * rows
+        fixed_part = factor * machine * call * fixed
+        row_part = factor * machine * row * looped
         web_part = http * web
         total = fixed_part + row_part + web_part + parsing
         slopes = np.stack([fixed_part, row_part, web_part, fixed_part + row_part], axis=1) / total[:, None]
         return np.log(total), slopes
 
     factors, covariance = _fit(law, times, noise, _prior(cost, sd, measured.timed))
-    before, after = np.exp(law(np.zeros(4))[0]), np.exp(law(factors)[0])
+    first, after = np.exp(law(np.zeros(4))[0]), np.exp(law(factors)[0])
     compared = tuple(
         Compared(n, ms, float(b), float(a))
-        for n, ms, b, a in zip(measured.rows, measured.times_ms, before, after, strict=True)
+        for n, ms, b, a in zip(measured.rows, measured.times_ms, first, after, strict=True)
     )
     core = None if instance is None else speed.core
-    return Calibration(measured.where, core, factors, covariance, fixed, per_row, compared)
+    return Calibration(measured.where, core, factors, covariance, compared)
 
 
 def _one_core(speed: CpuSpeed) -> bool:

@@ -75,6 +75,7 @@ def row_times(scenario: StatisticalScenario, catalog: Catalog, deployment: Deplo
                 size=model.size,
                 speed=speed,
                 sharing=1.0,
+                before=model.before,
             )
             times.append([t.model_ms, t.low_ms - t.http_ms, t.high_ms - t.http_ms])
         us = np.array(times) * 1000.0 / np.array(grid)[:, None]
@@ -89,7 +90,9 @@ def outcome(scenario: StatisticalScenario, catalog: Catalog) -> RuntimeOutcome:
     model = model_of(scenario, catalog)
     best = found.recommended
     host = cpu.CpuSpeed(1.0, 1.0, 1.0, cpu.HOST)
-    times = service_time(scenario=scenario, cost=model.cost, size=model.size, speed=host, sharing=1.0)
+    times = service_time(
+        scenario=scenario, cost=model.cost, size=model.size, speed=host, sharing=1.0, before=model.before
+    )
     return RuntimeOutcome(
         runtime=scenario.runtime,
         name=model.cost.name,

@@ -157,8 +157,11 @@ def option_at(
     share = min(1.0, size.vcpus)
     low, middle, high = VCPU_SHARING[service.cpu_arch]
     core = speed_named(service.cpu_type)
-    speed = CpuSpeed(core.factor * middle / share, core.low * low / share, core.high * high / share, core.core)
-    times = service_time(scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=1.0)
+    # A share of a core stretches all of a call alike, which a slower core does not; its range is joined to the core's.
+    speed = CpuSpeed(core.factor, core.low * low / middle, core.high * high / middle, core.core)
+    times = service_time(
+        scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=middle / share, before=model.before
+    )
     more_http_ms = times.http_ms * (1.0 / share - 1.0)
     parsing = payload_of(scenario).times_ms(speed, 1.0)
     duration_ms, low_ms, high_ms = (

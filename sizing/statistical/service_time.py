@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, log1p, sqrt
+from math import exp, log1p
 
 from sizing.cpu import CpuSpeed
 from sizing.plan import Basis
 from sizing.scenario import StatisticalScenario
+from sizing.statistical.law import call_and_loop_us, on_cpu
+from sizing.statistical.law import model_time_us as model_time_us
+from sizing.statistical.steps import NOTHING, Preparation
 from sizing.statistical.structure import Structure
 from sizing.statistical_rows import RuntimeCost
-
-CACHE_BYTES = 2**19
-"""Second-level cache of a core of the measured host [bytes]; models beyond it pay `cache_exponent`."""
 
 DEFAULT_SERVICE_CV = 0.3
 """Spread of service time where none is given [1]: p99 / median was 1.2 to 1.7 in most runtimes, 2.6 compiled.
@@ -28,7 +28,11 @@ in the other families."""
 
 @dataclass(frozen=True)
 class ServiceTime:
-    """Mean service time of one request [ms]: model + web server + payload + what threads lose, and its 80 % interval."""
+    """Mean service time of one request [ms]: model + web server + payload + what threads lose, and its 80 % interval.
+
+    `host_call_ms` is the part of `host_model_ms` that a call pays whatever its rows, `call_share` that part's share of `model_ms`
+    on the CPU at hand [1].
+    """
 
     host_model_ms: float
     model_ms: float
@@ -38,6 +42,8 @@ class ServiceTime:
     basis: Basis = "estimated"
     payload_ms: float = 0.0
     threads_ms: float = 0.0
+    host_call_ms: float = 0.0
+    call_share: float = 0.0
 
     @property
     def mean_ms(self) -> float:
@@ -45,36 +51,36 @@ class ServiceTime:
         return self.model_ms + self.http_ms + self.payload_ms + self.threads_ms
 
 
-def model_time_us(*, cost: RuntimeCost, size: Structure, rows: int) -> float:
-    """Time of one model call on the measured host [us]: call + tree x T + call work + rows x row work x cache.
-
-    Source: least-deviation fits of own timings, errors in the catalog row (`RuntimeCost`).
-    """
-    cache = max(1.0, size.file_bytes / CACHE_BYTES) ** cost.cache_exponent
-    per_call_ns = cost.call_vector_ns * size.vectors + cost.call_unit_ns * size.work_units
-    per_row_ns = cost.row_ns + cost.vector_ns * size.vectors + cost.unit_ns * size.work_units * cache
-    return cost.call_us + cost.tree_us * size.trees + (per_call_ns + rows * per_row_ns) / 1000.0
+def constants_error(cost: RuntimeCost) -> float:
+    """Half-width of the 80 % interval that the constants alone leave [log]: from the P90 error of models held back."""
+    error = cost.error_p90_share if cost.held_out else max(cost.error_p90_share, FEW_MODELS_ERROR)
+    return log1p(error * P90_TO_P80)
 
 
 def service_time(
-    *, scenario: StatisticalScenario, cost: RuntimeCost, size: Structure, speed: CpuSpeed, sharing: float
+    *,
+    scenario: StatisticalScenario,
+    cost: RuntimeCost,
+    size: Structure,
+    speed: CpuSpeed,
+    sharing: float,
+    before: Preparation = NOTHING,
 ) -> ServiceTime:
-    """Mean service time [ms] on one core: host time x CPU factor x sharing factor + web server.
-
-    The interval joins the error of the constants and that of the CPU factor as independent errors of the logarithm.
-    """
-    host_ms = model_time_us(cost=cost, size=size, rows=scenario.rows_per_request) / 1000.0
-    model_ms = host_ms * speed.factor * sharing
-    error = cost.error_p90_share if cost.held_out else max(cost.error_p90_share, FEW_MODELS_ERROR)
-    constants = log1p(error * P90_TO_P80)
-    low = exp(-sqrt(constants**2 + log(speed.factor / speed.low) ** 2))
-    high = exp(sqrt(constants**2 + log(speed.high / speed.factor) ** 2))
+    """Mean service time [ms] on one core: host time of the model and of the steps before it, brought to the CPU (`law.on_cpu`),
+    x sharing factor + web server."""
+    rows = scenario.rows_per_request
+    call_us, loop_us = call_and_loop_us(cost=cost, size=size, rows=rows)
+    call_us, loop_us = call_us + before.call_us, loop_us + rows * before.row_us
+    there = on_cpu(cost=cost, call_us=call_us, loop_us=loop_us, speed=speed, constants_error=constants_error(cost))
+    model_ms = there.us / 1000.0 * sharing
     return ServiceTime(
-        host_model_ms=host_ms,
+        host_model_ms=(call_us + loop_us) / 1000.0,
         model_ms=model_ms,
         http_ms=scenario.http_overhead_ms,
-        low_ms=model_ms * low + scenario.http_overhead_ms,
-        high_ms=model_ms * high + scenario.http_overhead_ms,
+        low_ms=model_ms * exp(-there.below) + scenario.http_overhead_ms,
+        high_ms=model_ms * exp(there.above) + scenario.http_overhead_ms,
+        host_call_ms=call_us / 1000.0,
+        call_share=there.call_share,
     )
 
 

@@ -12,8 +12,7 @@ from sizing.scenario import StatisticalScenario
 from sizing.statistical import micro_batching, payload, workers
 from sizing.statistical.payload import Payload
 from sizing.statistical.queues import BatchLaw, Group
-from sizing.statistical.service_time import ServiceTime, model_time_us
-from sizing.statistical.structure import Structure
+from sizing.statistical.service_time import ServiceTime
 from sizing.statistical.workers import Layout
 from sizing.statistical_rows import RuntimeCost
 
@@ -53,7 +52,6 @@ def served(
     *,
     scenario: StatisticalScenario,
     cost: RuntimeCost,
-    size: Structure,
     instance: Instance,
     speed: CpuSpeed,
     sharing: float,
@@ -85,10 +83,7 @@ def served(
     )
     law = None
     if workers.batches(scenario):
-        call_share = model_time_us(cost=cost, size=size, rows=0) / model_time_us(
-            cost=cost, size=size, rows=scenario.rows_per_request
-        )
-        call = service.model_ms * call_share * quota + lost
+        call = service.model_ms * service.call_share * quota + lost
         law = micro_batching.batch_law(
             call_ms=call,
             each_ms=whole.mean_ms - call,

@@ -8,7 +8,7 @@ from math import ceil, log2
 
 from sizing.errors import InputError
 from sizing.scenario import StatisticalScenario
-from sizing.statistical_rows import ByteRule, RuntimeCost, StatisticalFamily
+from sizing.statistical_rows import ByteRule, RuntimeCost, Shape, StatisticalFamily
 
 SCALER_PARAMETERS_PER_FEATURE = 3
 """Mean, variance and scale that StandardScaler keeps for each feature [1]. Source: scikit-learn 1.9.1, attributes."""
@@ -16,7 +16,10 @@ SCALER_PARAMETERS_PER_FEATURE = 3
 
 @dataclass(frozen=True)
 class Structure:
-    """Size of one model: `work_units` is what a row costs in `work_unit`; `vectors` are stored rows compared with."""
+    """Size of one model: `work_units` is what a row costs in `work_unit`; `vectors` are stored rows compared with.
+
+    `hidden_units` are those of all hidden layers together.
+    """
 
     trees: int
     leaves_per_tree: int
@@ -28,6 +31,9 @@ class Structure:
     work_formula: str
     file_bytes: int
     resident_bytes: int
+    features: int = 0
+    outputs: int = 1
+    hidden_units: int = 0
 
 
 def runtime_cost(scenario: StatisticalScenario, family: StatisticalFamily) -> RuntimeCost:
@@ -61,7 +67,14 @@ def structure(*, scenario: StatisticalScenario, family: StatisticalFamily) -> St
             work, unit, formula = float(vectors * scenario.features), "kernel terms", "support vectors x features"
         elif family.shape in ("neighbours_brute", "neighbours_tree"):
             vectors, unit = scenario.training_rows, "stored values"
-    parts = {"trees": trees, "nodes": nodes, "parameters": parameters, "outputs": scenario.outputs}
+    parts = {
+        "trees": trees,
+        "nodes": nodes,
+        "parameters": parameters,
+        "outputs": scenario.outputs,
+        "features": scenario.features,
+        "vectors": vectors,
+    }
     return Structure(
         trees=trees,
         leaves_per_tree=leaves,
@@ -71,8 +84,11 @@ def structure(*, scenario: StatisticalScenario, family: StatisticalFamily) -> St
         work_units=work,
         work_unit=unit,
         work_formula=formula,
-        file_bytes=_bytes(cost.file, **parts),
-        resident_bytes=_bytes(cost.resident, **parts),
+        file_bytes=model_bytes(cost.file, **parts),
+        resident_bytes=model_bytes(cost.resident, **parts),
+        features=scenario.features,
+        outputs=scenario.outputs,
+        hidden_units=sum(scenario.hidden_layers) if family.shape == "network" else 0,
     )
 
 
@@ -116,30 +132,91 @@ _PARAMETER_FORMULAS = {
 
 def _parameters(scenario: StatisticalScenario, family: StatisticalFamily) -> int:
     features, outputs = scenario.features, scenario.outputs
-    # Two classes need one row of coefficients (or one output unit): the other class is its complement.
-    rows = 1 if outputs <= 2 else outputs
     if family.shape == "network":
-        widths = (features, *scenario.hidden_layers, rows)
+        widths = (features, *scenario.hidden_layers, 1 if outputs <= 2 else outputs)
         return sum((before + 1) * after for before, after in pairwise(widths))
+    stored = {
+        "clusters": scenario.clusters * features,
+        "support_vectors": scenario.support_vectors * (features + 1),
+        "neighbours_brute": scenario.training_rows * features,
+        "neighbours_tree": scenario.training_rows * features,
+    }
+    return stored.get(family.shape) or parameter_count(family.shape, features=features, outputs=outputs)
+
+
+def parameter_count(shape: Shape, *, features: int, outputs: int) -> int:
+    """Parameters of a model whose features and outputs say them all [1]; see `_PARAMETER_FORMULAS`.
+
+    >>> parameter_count("logistic", features=100, outputs=2), parameter_count("logistic", features=100, outputs=10)
+    (101, 1010)
+    """
+    # Two classes need one row of coefficients: the other class is its complement.
+    rows = 1 if outputs <= 2 else outputs
     return {
         "linear": (features + 1) * outputs,
         "logistic": (features + 1) * rows,
         "scaled_logistic": (features + 1) * rows + SCALER_PARAMETERS_PER_FEATURE * features,
         "naive_bayes": 2 * features * max(outputs, 2),
-        "clusters": scenario.clusters * features,
-        "support_vectors": scenario.support_vectors * (features + 1),
-        "neighbours_brute": scenario.training_rows * features,
-        "neighbours_tree": scenario.training_rows * features,
-    }[family.shape]
+    }[shape]
 
 
-def _bytes(rule: ByteRule, *, trees: int, nodes: int, parameters: int, outputs: int) -> int:
-    return ceil(
-        rule.fixed_bytes
-        + rule.tree_bytes * trees
-        + (rule.node_bytes + rule.node_output_bytes * outputs) * nodes
-        + rule.parameter_bytes * parameters
+def model_bytes(
+    rule: ByteRule, *, trees: int, nodes: int, parameters: int, outputs: int, features: int = 0, vectors: int = 0
+) -> int:
+    """Bytes that a rule gives for a model of that structure [bytes]: constants x counts, rounded up; see `ByteRule`."""
+    by = byte_counts(
+        trees=trees, nodes=nodes, parameters=parameters, outputs=outputs, features=features, vectors=vectors
     )
+    total = sum(getattr(rule, name) * count for name, count in by.items())
+    if rule.counts_ids and trees:
+        total += nodes * id_bytes_per_node(trees=trees, nodes=nodes)
+    return ceil(total)
+
+
+def byte_counts(
+    *, trees: int, nodes: int, parameters: int, outputs: int, features: int, vectors: int
+) -> dict[str, int]:
+    """What each constant of a `ByteRule` is multiplied with [1]."""
+    return {
+        "fixed_bytes": 1,
+        "tree_bytes": trees,
+        "node_bytes": nodes,
+        "node_output_bytes": nodes * outputs,
+        "node_class_bytes": nodes * (outputs - 1 if outputs > 2 else 0),
+        "parameter_bytes": parameters,
+        "vector_bytes": vectors,
+        "output_bytes": outputs,
+        "feature_bytes": features,
+        "feature_output_bytes": features * outputs,
+    }
+
+
+def id_bytes_per_node(*, trees: int, nodes: int) -> float:
+    """Bytes a node that ONNX spends on numbers of nodes and trees above 127, which take a second byte [bytes].
+
+    A number below 128 takes 1 byte, below 16,384 two, then three (protobuf varint). A node states its own number and its tree's;
+    a split states those of two children, a leaf its own and its tree's once more with its value: 1 + 2/2 + 1/2 numbers of nodes
+    and 1 + 1/2 of trees, for trees with as many leaves as splits. Source: ONNX-ML TreeEnsemble attributes, protobuf encoding.
+
+    >>> round(id_bytes_per_node(trees=500, nodes=500 * 100), 3)  # 372 of 500 trees have numbers above 127
+    1.116
+    """
+    return 2.5 * _longer(nodes / trees) + 1.5 * _longer(trees)
+
+
+def _longer(count: float) -> float:
+    """Bytes beyond the first that a number from 0 to count takes in the mean [bytes]."""
+    return sum(max(0.0, 1.0 - limit / count) for limit in (2**7, 2**14, 2**21)) if count > 0 else 0.0
+
+
+def load_ms(cost: RuntimeCost, size: Structure) -> float | None:
+    """Time to load the model's file into a process that has the library imported [ms]: fixed + bytes x ms per MB.
+
+    On the measured host, the file in the page cache. None where the catalog has no rule (catalogs before 2026-11-25).
+    """
+    if cost.load is None:
+        return None
+    return cost.load.fixed_ms + cost.load.ms_per_mb * size.file_bytes / 1e6
 
 
 def sized(
@@ -150,7 +227,9 @@ def sized(
     nodes: int,
     parameters: int,
     vectors: int,
+    features: int,
     outputs: int,
+    hidden_units: int,
     work: tuple[float, str, str],
     file_bytes: int | None,
 ) -> Structure:
@@ -158,7 +237,14 @@ def sized(
 
     `leaves` are those of all trees; `work` is the amount of a row, its unit and its formula.
     """
-    parts = {"trees": trees, "nodes": nodes, "parameters": parameters, "outputs": outputs}
+    parts = {
+        "trees": trees,
+        "nodes": nodes,
+        "parameters": parameters,
+        "outputs": outputs,
+        "features": features,
+        "vectors": vectors,
+    }
     return Structure(
         trees=trees,
         leaves_per_tree=round(leaves / trees) if trees else 0,
@@ -168,6 +254,9 @@ def sized(
         work_units=work[0],
         work_unit=work[1],
         work_formula=work[2],
-        file_bytes=_bytes(cost.file, **parts) if file_bytes is None else file_bytes,
-        resident_bytes=_bytes(cost.resident, **parts),
+        file_bytes=model_bytes(cost.file, **parts) if file_bytes is None else file_bytes,
+        resident_bytes=model_bytes(cost.resident, **parts),
+        features=features,
+        outputs=outputs,
+        hidden_units=hidden_units,
     )

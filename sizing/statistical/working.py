@@ -9,10 +9,10 @@ from sizing import cpu
 from sizing.plan import Deployment, Rejection, Step, nearest_miss
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import serving_words, warm_up
+from sizing.statistical.law import parts_us
 from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
 from sizing.statistical.own import own_model
-from sizing.statistical.service_time import CACHE_BYTES
-from sizing.statistical.structure import Structure
+from sizing.statistical.structure import Structure, id_bytes_per_node
 from sizing.statistical_rows import ByteRule, RuntimeCost, StatisticalFamily
 from sizing.units import HOURS_PER_MONTH, MIB, format_bytes, format_ms, format_usd
 
@@ -141,10 +141,9 @@ def _model_steps(
 ) -> list[Step]:
     rows = scenario.rows_per_request
     path = f"{size.trees:,} x {size.work_units / size.trees:.4g}" if size.trees else f"{size.work_units:,.0f}"
-    cache = max(1.0, size.file_bytes / CACHE_BYTES) ** cost.cache_exponent
-    per_call_ns = cost.call_vector_ns * size.vectors + cost.call_unit_ns * size.work_units
-    per_row_ns = cost.row_ns + cost.vector_ns * size.vectors + cost.unit_ns * size.work_units * cache
-    host_us = cost.call_us + cost.tree_us * size.trees + (per_call_ns + rows * per_row_ns) / 1000.0
+    parts = parts_us(cost=cost, size=size, rows=rows)
+    call_us = parts["call_vector_ns"] + parts["call_unit_ns"] + parts["first_rows_ns"]
+    rows_us = sum(parts.values()) - call_us - parts["call_us"] - parts["tree_us"]
     measured = f"{cost.source}; P90 error {cost.error_p90_share:.0%}"
     worker = sum(per_worker_bytes.values())
     return [
@@ -159,7 +158,7 @@ def _model_steps(
         ),
         Step(
             quantity=f"Model file ({cost.file_format})",
-            formula="fixed + per tree + per node + per parameter",
+            formula="fixed + per tree + per node + per parameter + per output and feature",
             with_numbers=_byte_numbers(cost.file, size, scenario.outputs),
             value=size.file_bytes,
             unit="bytes",
@@ -168,7 +167,7 @@ def _model_steps(
         ),
         Step(
             quantity="Model in memory",
-            formula="fixed + per tree + per node + per parameter",
+            formula="fixed + per tree + per node + per parameter + per output and feature",
             with_numbers=_byte_numbers(cost.resident, size, scenario.outputs),
             value=size.resident_bytes,
             unit="bytes",
@@ -186,10 +185,10 @@ def _model_steps(
         ),
         Step(
             quantity="Model time on the measured host",
-            formula="call + per tree x trees + work of a call + rows x work of a row",
-            with_numbers=f"{cost.call_us:g} us + {cost.tree_us:g} us x {size.trees:,} + {per_call_ns / 1000:.4g} us "
-            f"+ {rows:,} x {per_row_ns / 1000:.4g} us",
-            value=host_us / 1000.0,
+            formula="call + per tree x trees + work of a call and its first rows + rows x work of a row",
+            with_numbers=f"{cost.call_us:g} us + {cost.tree_us:g} us x {size.trees:,} + {call_us:.4g} us "
+            f"+ {rows:,} x {rows_us / rows:.4g} us",
+            value=sum(parts.values()) / 1000.0,
             unit="ms",
             source=measured,
             trust=family.trust,
@@ -202,7 +201,9 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
     sharing = cpu.sharing_factor(workers=shown.workers, cores=shown.cores)
     shared = f" x {sharing:.3g} (workers sharing cores)" if sharing > 1 else ""
     if service.basis != "estimated":
-        moved = service.model_ms / (service.host_model_ms * speed.factor * sharing)
+        there = service.host_call_ms * speed.factor**cost.call_scaling
+        there += (service.host_model_ms - service.host_call_ms) * speed.factor**cost.loop_scaling
+        moved = service.model_ms / (there * sharing)
         shared += f" x {moved:.3g} (your measurements)"
     memory = shown.memory
     per_worker = (memory.used_bytes - OPERATING_SYSTEM_BYTES) // shown.workers
@@ -219,9 +220,10 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
         ),
         Step(
             quantity="Service time",
-            formula="model time on the host x CPU factor + web server + parsing and writing",
-            with_numbers=f"{service.host_model_ms:.4g} ms x {speed.factor:g}{shared} + {service.http_ms:g} ms"
-            f"{serving_words.service_numbers(shown)}",
+            formula="what a call costs x CPU factor^power + what rows cost x CPU factor^power + web server + parsing and writing",
+            with_numbers=f"({service.host_call_ms:.4g} ms x {speed.factor:g}^{cost.call_scaling:g} + "
+            f"{service.host_model_ms - service.host_call_ms:.4g} ms x {speed.factor:g}^{cost.loop_scaling:g}){shared} "
+            f"+ {service.http_ms:g} ms{serving_words.service_numbers(shown)}",
             value=service.mean_ms,
             unit="ms",
             source=f"80 % interval {format_ms(service.low_ms)} to {format_ms(service.high_ms)}",
@@ -330,16 +332,23 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
 
 
 def _byte_numbers(rule: ByteRule, size: Structure, outputs: int) -> str:
-    per_node = rule.node_bytes + rule.node_output_bytes * outputs
+    per_node = (
+        rule.node_bytes + rule.node_output_bytes * outputs + rule.node_class_bytes * (outputs > 2) * (outputs - 1)
+    )
+    if rule.counts_ids and size.trees:
+        per_node += id_bytes_per_node(trees=size.trees, nodes=size.nodes)
     terms = (
         (rule.fixed_bytes, None),
         (rule.tree_bytes, size.trees),
         (per_node, size.nodes),
         (rule.parameter_bytes, size.parameters),
+        (rule.vector_bytes, size.vectors),
+        (rule.output_bytes, outputs),
+        (rule.feature_bytes + rule.feature_output_bytes * outputs, size.features),
     )
     said = [f"{_said(each)} B" + ("" if of is None else f" x {of:,}") for each, of in terms if each and of != 0]
     return " + ".join(said) or "0 B"
 
 
 def _said(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

@@ -15,7 +15,8 @@ from sizing.cpu import (
     sharing_factor,
 )
 from sizing.scenario import StatisticalScenario
-from sizing.statistical.service_time import model_time_us, service_time
+from sizing.statistical.law import model_time_us
+from sizing.statistical.service_time import service_time
 from sizing.statistical.structure import runtime_cost, structure
 
 CATALOG = catalog.load()
@@ -107,9 +108,12 @@ def test_service_time_is_model_times_factors_plus_web_server():
     scenario, cost, size = parts(family="linear-regression", features=1, http_overhead_ms=0.5)
     speed = CPU_SPEEDS[0][1]
     service = service_time(scenario=scenario, cost=cost, size=size, speed=speed, sharing=1.5)
-    assert service.mean_ms == pytest.approx(service.host_model_ms * speed.factor * 1.5 + 0.5)
+    rows_ms = service.host_model_ms - service.host_call_ms
+    there = service.host_call_ms * speed.factor**cost.call_scaling + rows_ms * speed.factor**cost.loop_scaling
+    assert service.mean_ms == pytest.approx(there * 1.5 + 0.5)
     assert 0.5 < service.low_ms < service.mean_ms < service.high_ms
-    # At least as wide as the CPU factor alone.
+    # At least as wide as the CPU factor alone; calls shrink faster than the factor does.
+    assert cost.call_scaling > 1
     assert service.high_ms - 0.5 >= service.model_ms * speed.high / speed.factor * (1 - 1e-9)
 
 
