@@ -163,7 +163,7 @@ def option_at(
         scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=middle / share, before=model.before
     )
     more_http_ms = times.http_ms * (1.0 / share - 1.0)
-    parsing = payload_of(scenario).times_ms(speed, 1.0)
+    parsing = payload_of(scenario).times_ms(speed, middle / share)
     duration_ms, low_ms, high_ms = (
         t + more_http_ms + more for t, more in zip((times.mean_ms, times.low_ms, times.high_ms), parsing, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,10 @@ def test_the_plan_is_of_the_nodes_of_the_file() -> None:
     assert sized.size.file_bytes == len(content)  # UBJ is what the catalog counts for this runtime
     of_json = parse_summary(summary_text(inspected(files.xgboost_file("binary", "json"))))
     by_rule = model_of(scenario.model_copy(update={"custom_model": of_json.text()}), catalogs.load())
-    assert by_rule.size.file_bytes == pytest.approx(len(content), rel=0.03)
+    rule = (
+        by_rule.cost.file
+    )  # JSON is not what the catalog counts, so the bytes are those of the rule for these very counts
+    assert by_rule.size.file_bytes == math.ceil(rule.fixed_bytes + 6 * rule.tree_bytes + len(table) * rule.node_bytes)
     typed = model_of(StatisticalScenario(runtime="booster", trees=6, depth=4, features=6), catalogs.load())
     assert typed.size.nodes == 6 * 31 > sized.size.nodes
     faster, slower = (model_time_us(cost=m.cost, size=m.size, rows=100) for m in (sized, typed))

@@ -35,7 +35,7 @@ _NEVER = "a pickle can run code when it is opened, so it is never opened here"
 def refusal(head: bytes, name: str) -> InputError | None:
     """Why a file that begins so is refused, with the safe way to save the model; None where it is no such file.
 
-    >>> str(refusal(b"CBM1....", "m.cbm")).count("ONNX") > 0
+    >>> str(refusal(b"CBM1....", "m.cbm")).count("model.onnx") > 0
     True
     >>> refusal(b'{"learner": {}}', "m.json") is None
     True
