@@ -15,9 +15,10 @@ import numpy as np
 from sizing.cpu import CPU_SPEEDS
 from sizing.queueing_law import Floats, service_law
 from sizing.statistical.candidate import Model
+from sizing.statistical.warm_up import model_load_ms
 
 MEASURED_ON_FACTOR = next(speed.factor for _, speed in CPU_SPEEDS if speed.core == "Zen 5")
-"""CPU time factor [1] of the machine on which the two tables below were measured (Zen 5)."""
+"""CPU time factor [1] of the machine on which the table below was measured (Zen 5)."""
 
 IMPORT_MS: dict[str, float] = {"scikit-learn": 800.0, "xgboost": 820.0, "lightgbm": 850.0, "catboost": 850.0}
 """CPU time to import the library with what it pulls in [ms], files in memory. Own, best of 5, Python 3.11, 2026-11-25;
@@ -25,17 +26,6 @@ catboost is recalled to be about as large."""
 
 LIGHT_IMPORT_MS: dict[str, float] = {"onnxruntime": 65.0, "compiled": 50.0}
 """The same for runtimes that do not import the library [ms]: ONNX Runtime with NumPy; NumPy alone for compiled trees."""
-
-LOAD_MS_PER_MIB: dict[str, float] = {
-    "pickle": 0.5,
-    "UBJ": 1.4,
-    "text": 3.3,
-    "ONNX": 9.0,
-    "cbm": 1.4,
-    "shared library": 0.2,
-}
-"""CPU time to load one MiB of model file [ms], file in memory. Own, forests of 25,000 to 1.1 million nodes, best of 5,
-2026-11-25; cbm and shared libraries are recalled."""
 
 COLD_FILES = 2.0
 """Time of a first import over one with files in memory [1]: an environment reads 60 to 300 MB of packages from remote
@@ -55,18 +45,12 @@ def import_ms(model: Model) -> float:
     return known / MEASURED_ON_FACTOR
 
 
-def load_ms(model: Model) -> float:
-    """CPU time to load the model on the catalog's host [ms]: MiB of the file x time of one by its format."""
-    mib = model.size.file_bytes / 2**20
-    return mib * LOAD_MS_PER_MIB.get(model.cost.file_format, max(LOAD_MS_PER_MIB.values())) / MEASURED_ON_FACTOR
-
-
 def own_start_ms(model: Model, *, cpu_factor: float) -> float:
     """From an empty environment to one that serves [ms], the platform's own part left out.
 
     (imports + model load) x cold files x CPU factor.
     """
-    return (import_ms(model) + load_ms(model)) * COLD_FILES * cpu_factor
+    return (import_ms(model) + model_load_ms(model.cost, model.size)) * COLD_FILES * cpu_factor
 
 
 def overflow(requests_per_s: Floats, busy_s: float) -> Iterator[tuple[Floats, Floats]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sizing.statistical.structure import Structure
+from sizing.statistical.structure import Structure, load_ms
 from sizing.statistical_rows import RuntimeCost
 
 MEASURED_FACTOR = 0.44
@@ -91,7 +91,11 @@ def seconds_to_serve(
 
 
 def of_model(cost: RuntimeCost, size: Structure, cpu_factor: float) -> WarmUp:
-    """Seconds until a new instance serves this model; its load time from the structure where that knows it."""
-    return seconds_to_serve(
-        cost=cost, file_bytes=size.file_bytes, cpu_factor=cpu_factor, load_ms=getattr(size, "load_ms", None)
-    )
+    """Seconds until a new instance serves this model; its load time by the catalog's rule where that has one."""
+    return seconds_to_serve(cost=cost, file_bytes=size.file_bytes, cpu_factor=cpu_factor, load_ms=load_ms(cost, size))
+
+
+def model_load_ms(cost: RuntimeCost, size: Structure) -> float:
+    """Time to load the model on the catalog's host [ms]: the catalog's rule, or file bytes over the usual rate without one."""
+    known = load_ms(cost, size)
+    return 1000.0 * (LOAD_FIXED_S + size.file_bytes / LOAD_BYTES_PER_S[1]) if known is None else known
