@@ -148,9 +148,11 @@ def more(state: PageState, plan: Plan) -> None:
             alt="Memory parts in GiB against the instance's memory",
         )
         extra = best.extra
+        # The runtime's own format, which need not be that of the file uploaded: skops is kept, a pickle is loaded.
+        file_label = next((s.quantity for s in plan.working if s.quantity.startswith("Model file")), "Model file")
         facts(
             [
-                ("Model file", format_bytes(float(extra["model_file_bytes"] or 0))),
+                (file_label, format_bytes(float(extra["model_file_bytes"] or 0))),
                 ("Model in memory, one worker", format_bytes(float(extra["resident_bytes"] or 0))),
                 ("Workers per instance", str(extra["workers_per_instance"])),
                 ("Model latency (predict call)", format_ms(float(extra["model_latency_ms"] or 0))),

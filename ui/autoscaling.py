@@ -29,8 +29,8 @@ def _draw(scenario: StatisticalScenario, catalog: Catalog, plan: Plan) -> None:
     facts(figures(t, made[0].platform))
     st.caption(
         plain(
-            "The minimum covers the demanded load; lower it by hand where nights are quieter. Safety factor and peak load are "
-            "inputs, under Requests, limits and workers. Start times and metric delays are recalled, from half to twice. For the "
+            "The minimum is the demanded load at this target, so it may be more than the instances above, which have no such "
+            "reserve; lower it by hand where nights are quieter. Safety factor and peak load are inputs, under Requests, limits and workers. Start times and metric delays are recalled, from half to twice. For the "
             "service of another cloud, choose that cloud under Hardware and price."
         )
     )
@@ -80,14 +80,14 @@ def figures(t: Targets, platform: str) -> list[tuple[str, str]]:
             f"{t.most_per_s:,.4g} /s × 0.5 × 60 = {t.aws_invocations_per_minute:,.0f}",
         ),
         ("CPU target, busy vCPUs of all vCPUs", cpu),
-        ("Least instances, at the demanded load", f"{t.min_instances:,} at {t.demanded_per_s:,.4g} requests/s"),
-        ("Most instances, at the peak", f"{t.max_instances:,} at {t.peak_per_s:,.4g} requests/s ({peak})"),
+        ("Least instances: demanded load / target", f"{t.min_instances:,} at {t.demanded_per_s:,.4g} requests/s"),
+        ("Most instances: peak load / target", f"{t.max_instances:,} at {t.peak_per_s:,.4g} requests/s ({peak})"),
         (
             "Cooldown before one more, and before one less",
             f"{t.scale_out_cooldown_s(platform)} s, {t.scale_in_cooldown_s(platform)} s",
         ),
         (
-            "Time to serve: machine and container + imports and model",
-            f"{t.start_s(platform) - t.own_start_s:.0f} s + {t.own_start_s:.1f} s",
+            "Until it serves: notice the load + machine and container + imports and model",
+            f"{METRIC_DELAY_S[platform]:.0f} s + {t.start_s(platform) - t.own_start_s:.0f} s + {t.own_start_s:.1f} s",
         ),
     ]

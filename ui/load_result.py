@@ -74,7 +74,7 @@ def draw_result(state: PageState, read: Read, pairs: Pairs) -> None:
         )
         st.markdown(
             f"Service time of a request: **{format_ms(how.service_ms)}** ± {how.sd:.0%} (one standard deviation){plain(outside)}; "
-            f"{spread}. It is the queue inverted: the time in system at this load without the waiting."
+            f"{spread}. It is the measured time at this load less the time spent waiting, as the queue model gives it."
         )
     outside_ms = 0.0 if how is None else how.outside_ms
     lines = [line for row, after in rows for line in _lines(row, after, outside_ms)]
@@ -107,7 +107,7 @@ def _lines(row: Row, after: Times, outside_ms: float) -> list[tuple[str, ...]]:
 
 
 def _most(times: Times) -> str:
-    return f"at most {times.most_per_s:,.4g}/s"
+    return f"stable below {times.most_per_s:,.4g}/s"
 
 
 def _cells(times: Times, outside_ms: float) -> tuple[str, ...]:

@@ -223,6 +223,10 @@ def _value(value: float, unit: str) -> str:
     if unit == "ms":
         return format_ms(value)
     text = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    if unit == "1":
+        return text
+    if value == 1 and len(unit) > 1 and "/" not in unit:
+        unit = unit.removesuffix("s")
     return f"{text} {unit}".strip()
 
 

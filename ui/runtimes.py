@@ -51,6 +51,11 @@ def _draw(scenario: StatisticalScenario, catalog: Catalog, plan: Plan) -> None:
             "The predict call alone, without web server and queue; point at a line for its 80 % interval. Small requests pay "
             "for the call, large ones for the rows: sending more rows in a request is often worth more than a faster runtime."
         )
+        if scenario.measured_service is not None:
+            st.caption(
+                "Your measurements count for the predict call of the chosen runtime only; the web server's time that they gave "
+                "counts for every runtime."
+            )
 
 
 def _cells(o: RuntimeOutcome, found: Sequence[RuntimeOutcome], scenario: StatisticalScenario) -> list[str]:

@@ -218,7 +218,7 @@ def reasons(scenario: StatisticalScenario, test: LoadTest, *, precision: float =
             f"predicted line; at the last step it is known to ±{test.loads[-1].precision.sd:.0%} only."
         )
     found.append(
-        f"The first {_minutes(test.warm_up_s)} are discarded: connections, caches, and {5} relaxation times of the queue."
+        f"The first {_minutes(test.warm_up_s)} are discarded: connections, caches, and the time the queue takes to settle."
     )
     if scenario.concurrency is not None:
         found.append(

@@ -76,7 +76,9 @@ def plan(scenario: StatisticalScenario, catalog: Catalog) -> Plan:
         alternatives=tuple(ranked[1:]),
         rejected=tuple(rejected),
         binding_constraint=binding,
-        working=working(scenario, model.family, model.cost, model.size, model.per_worker_bytes, shown, best),
+        working=working(
+            scenario, model.family, model.cost, model.size, model.per_worker_bytes, shown, best, model.before
+        ),
         caveats=(*caveats(scenario, model.family, model.cost), *([said] if said else [])),
         search=Search(
             candidates=len(ranked) + len(rejected),

@@ -84,6 +84,11 @@ class Calibration:
     covariance: Floats
     compared: tuple[Compared, ...]
 
+    @property
+    def web_factor(self) -> float:
+        """Time of the web server over that of the scenario [1]."""
+        return math.exp(float(self.factors[2]))
+
     def shares_core(self, machine: str, speed: CpuSpeed) -> bool:
         """Whether a machine (id of an instance, or host-factor) is the one measured or has its core."""
         return machine == self.where or (self.core == speed.core and _one_core(speed))

@@ -77,7 +77,12 @@ def row_times(scenario: StatisticalScenario, catalog: Catalog, deployment: Deplo
                 sharing=1.0,
                 before=model.before,
             )
-            times.append([t.model_ms, t.low_ms - t.http_ms, t.high_ms - t.http_ms])
+            if model.calibration is None:
+                times.append([t.model_ms, t.low_ms - t.http_ms, t.high_ms - t.http_ms])
+                continue
+            # What was measured does not part the two errors: the call has the relative interval of the request.
+            t = model.calibration.applied(t, machine=deployment.instance, speed=speed)
+            times.append([t.model_ms, t.model_ms * t.low_ms / t.mean_ms, t.model_ms * t.high_ms / t.mean_ms])
         us = np.array(times) * 1000.0 / np.array(grid)[:, None]
         found.append(RowTimes(each.id, each.name, grid, us[:, 0], us[:, 1], us[:, 2], float(us[grid.index(own), 0])))
     return tuple(found)
@@ -93,6 +98,8 @@ def outcome(scenario: StatisticalScenario, catalog: Catalog) -> RuntimeOutcome:
     times = service_time(
         scenario=scenario, cost=model.cost, size=model.size, speed=host, sharing=1.0, before=model.before
     )
+    if model.calibration is not None:
+        times = model.calibration.applied(times, machine="", speed=host)
     return RuntimeOutcome(
         runtime=scenario.runtime,
         name=model.cost.name,
@@ -108,12 +115,21 @@ def outcome(scenario: StatisticalScenario, catalog: Catalog) -> RuntimeOutcome:
 
 
 def outcomes(scenario: StatisticalScenario, catalog: Catalog) -> tuple[RuntimeOutcome, ...]:
-    """The outcome of the scenario in every runtime of its family, in the order of the catalog."""
+    """The outcome of the scenario in every runtime of its family, in the order of the catalog.
+
+    Measurements are of the call in the scenario's own runtime; the web server that they found stands before every runtime.
+    """
     family = catalog.statistical_family(scenario.family)
-    return tuple(
-        outcome(scenario.model_copy(update={"runtime": each.id, "name": "", "notes": ""}), catalog)
-        for each in family.runtimes
-    )
+    web_ms, calibration = scenario.http_overhead_ms, model_of(scenario, catalog).calibration
+    if calibration is not None:
+        web_ms *= calibration.web_factor
+    found = []
+    for each in family.runtimes:
+        changes: dict[str, object] = {"runtime": each.id, "name": "", "notes": ""}
+        if each.id != scenario.runtime:
+            changes |= {"http_overhead_ms": web_ms, "measured_service": None}
+        found.append(outcome(scenario.model_copy(update=changes), catalog))
+    return tuple(found)
 
 
 def pick(found: Sequence[RuntimeOutcome]) -> RuntimeOutcome | None:

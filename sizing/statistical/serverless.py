@@ -162,6 +162,9 @@ def option_at(
     times = service_time(
         scenario=scenario, cost=model.cost, size=model.size, speed=speed, sharing=middle / share, before=model.before
     )
+    if model.calibration is not None:
+        # No service is the machine that was measured; its core may be the same.
+        times = model.calibration.applied(times, machine=service.id, speed=speed)
     more_http_ms = times.http_ms * (1.0 / share - 1.0)
     parsing = payload_of(scenario).times_ms(speed, middle / share)
     duration_ms, low_ms, high_ms = (

@@ -11,7 +11,8 @@ from sizing.scenario import StatisticalScenario
 from sizing.statistical import serving_words, warm_up
 from sizing.statistical.law import parts_us
 from sizing.statistical.memory import OPERATING_SYSTEM_BYTES, REQUEST_BYTES_PER_VALUE
-from sizing.statistical.own import own_model
+from sizing.statistical.own import own_model, steps_words
+from sizing.statistical.steps import NOTHING, Preparation
 from sizing.statistical.structure import Structure, id_bytes_per_node
 from sizing.statistical_rows import ByteRule, RuntimeCost, StatisticalFamily
 from sizing.units import HOURS_PER_MONTH, MIB, format_bytes, format_ms, format_usd
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 QUEUE_SOURCE = "M/G/c, see sizing/queueing.py"
 CATALOG_STEP = "catalog row of the family"
+BYTE_FORMULA = "fixed + per tree + per node + per parameter + per output and feature"
 
 
 def traffic_words(scenario: StatisticalScenario) -> str:
@@ -119,12 +121,15 @@ def working(
     per_worker_bytes: dict[str, int],
     shown: Candidate | None,
     best: Deployment | None,
+    before: Preparation = NOTHING,
 ) -> tuple[Step, ...]:
     """Arithmetic of the recommended deployment, or of the fastest candidate when none serves, or of the model alone."""
     steps = _model_steps(scenario, family, cost, size, per_worker_bytes)
+    if before != NOTHING:
+        steps.append(_preparation_step(scenario, before))
     if shown is not None:
         steps += serving_words.payload_steps(scenario, shown)
-        steps += _service_steps(cost, shown)
+        steps += _service_steps(scenario, cost, shown)
     if shown is not None and best is not None:
         steps += serving_words.serving_steps(scenario, shown, best.utilization)
         steps += _deployment_steps(scenario, shown, best)
@@ -146,6 +151,8 @@ def _model_steps(
     rows_us = sum(parts.values()) - call_us - parts["call_us"] - parts["tree_us"]
     measured = f"{cost.source}; P90 error {cost.error_p90_share:.0%}"
     worker = sum(per_worker_bytes.values())
+    own = own_model(scenario)
+    as_read = own is not None and own.file_bytes == size.file_bytes
     return [
         Step(
             quantity="Work of one row",
@@ -158,16 +165,18 @@ def _model_steps(
         ),
         Step(
             quantity=f"Model file ({cost.file_format})",
-            formula="fixed + per tree + per node + per parameter + per output and feature",
-            with_numbers=_byte_numbers(cost.file, size, scenario.outputs),
+            formula="bytes of the file" if as_read else BYTE_FORMULA,
+            with_numbers=f"{size.file_bytes:,} B" if as_read else _byte_numbers(cost.file, size, scenario.outputs),
             value=size.file_bytes,
             unit="bytes",
-            source=f"{CATALOG_STEP}; P90 error {cost.file.error_p90_share:.0%}",
+            source="the file that was read"
+            if as_read
+            else f"{CATALOG_STEP}; P90 error {cost.file.error_p90_share:.0%}",
             trust=family.trust,
         ),
         Step(
             quantity="Model in memory",
-            formula="fixed + per tree + per node + per parameter + per output and feature",
+            formula=BYTE_FORMULA,
             with_numbers=_byte_numbers(cost.resident, size, scenario.outputs),
             value=size.resident_bytes,
             unit="bytes",
@@ -186,8 +195,8 @@ def _model_steps(
         Step(
             quantity="Model time on the measured host",
             formula="call + per tree x trees + work of a call and its first rows + rows x work of a row",
-            with_numbers=f"{cost.call_us:g} us + {cost.tree_us:g} us x {size.trees:,} + {call_us:.4g} us "
-            f"+ {rows:,} x {rows_us / rows:.4g} us",
+            with_numbers=f"{cost.call_us:g} µs + {cost.tree_us:g} µs x {size.trees:,} + {call_us:.4g} µs "
+            f"+ {rows:,} x {rows_us / rows:.4g} µs",
             value=sum(parts.values()) / 1000.0,
             unit="ms",
             source=measured,
@@ -196,15 +205,32 @@ def _model_steps(
     ]
 
 
-def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
+def _preparation_step(scenario: StatisticalScenario, before: Preparation) -> Step:
+    """What the pipeline does to a request before the model, which the time of a call has in it."""
+    own, rows = own_model(scenario), scenario.rows_per_request
+    assert own is not None  # steps come from a file only
+    return Step(
+        quantity="Steps before the model on the measured host",
+        formula="what the steps cost a call + rows x what they cost a row",
+        with_numbers=f"{steps_words(own.steps)}: {before.call_us:.4g} µs + {rows:,} x {before.row_us:.4g} µs",
+        value=before.time_us(rows) / 1000.0,
+        unit="ms",
+        source="catalog, table of steps: own timings with and without each",
+        trust="single_source",
+    )
+
+
+def _service_steps(scenario: StatisticalScenario, cost: RuntimeCost, shown: Candidate) -> list[Step]:
     service, speed = shown.service, shown.speed
     sharing = cpu.sharing_factor(workers=shown.workers, cores=shown.cores)
     shared = f" x {sharing:.3g} (workers sharing cores)" if sharing > 1 else ""
+    web = ""
     if service.basis != "estimated":
         there = service.host_call_ms * speed.factor**cost.call_scaling
         there += (service.host_model_ms - service.host_call_ms) * speed.factor**cost.loop_scaling
         moved = service.model_ms / (there * sharing)
         shared += f" x {moved:.3g} (your measurements)"
+        web = "" if service.http_ms == scenario.http_overhead_ms else " (your measurements)"
     memory = shown.memory
     per_worker = (memory.used_bytes - OPERATING_SYSTEM_BYTES) // shown.workers
     instance = shown.offer.instance
@@ -223,7 +249,7 @@ def _service_steps(cost: RuntimeCost, shown: Candidate) -> list[Step]:
             formula="what a call costs x CPU factor^power + what rows cost x CPU factor^power + web server + parsing and writing",
             with_numbers=f"({service.host_call_ms:.4g} ms x {speed.factor:g}^{cost.call_scaling:g} + "
             f"{service.host_model_ms - service.host_call_ms:.4g} ms x {speed.factor:g}^{cost.loop_scaling:g}){shared} "
-            f"+ {service.http_ms:g} ms{serving_words.service_numbers(shown)}",
+            f"+ {service.http_ms:.4g} ms{web}{serving_words.service_numbers(shown)}",
             value=service.mean_ms,
             unit="ms",
             source=f"80 % interval {format_ms(service.low_ms)} to {format_ms(service.high_ms)}",

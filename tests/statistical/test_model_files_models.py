@@ -220,6 +220,13 @@ def test_steps_travel_with_the_model() -> None:
     found = model_of(StatisticalScenario(custom_model=summary.text()), catalogs.load())
     assert [step.kind for step in found.steps] == ["impute", "scale", "one_hot", "ordinal"]
     assert model_of(StatisticalScenario(), catalogs.load()).steps == ()
+    steps = {
+        step.quantity: step for step in plan(StatisticalScenario(custom_model=summary.text()), catalogs.load()).working
+    }
+    parts = steps["Model time on the measured host"].value + steps["Steps before the model on the measured host"].value
+    # Both together are what the service time begins with: "(call ms x factor^power + rows ms x factor^power) + ..."
+    call, rows = (float(part.split(" ms")[0]) for part in steps["Service time"].with_numbers[1:].split(" + ")[:2])
+    assert parts == pytest.approx(call + rows, rel=1e-3)
 
 
 def test_a_measurement_is_of_the_model_that_was_read() -> None:

@@ -8,6 +8,7 @@ import pytest
 from sizing import catalog
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import plan
+from sizing.statistical.measured import fingerprint
 from sizing.statistical.runtimes import outcomes, pick, pick_words, row_times
 
 CATALOG = catalog.load()
@@ -67,3 +68,20 @@ def test_a_scenario_that_nothing_serves_says_so() -> None:
     tight = SCENARIO.model_copy(update={"p99_target_ms": 1.75})
     served = {o.runtime for o in outcomes(tight, CATALOG) if o.usd_per_month is not None}
     assert "onnxruntime" in served
+
+
+def test_measured_times_are_the_charts_and_the_web_server_found_stands_before_every_runtime() -> None:
+    took = 3.0 * float(plan(SCENARIO, CATALOG).recommended.extra["service_ms"])
+    where = plan(SCENARIO, CATALOG).recommended.instance
+    text = f"{where}~{fingerprint(SCENARIO)}~request~1={took:.6f}"
+    slow = SCENARIO.model_copy(update={"measured_service": text, "p99_target_ms": None})
+    best = plan(slow, CATALOG).recommended
+    own = next(each for each in row_times(slow, CATALOG, best) if each.runtime == slow.runtime)
+    assert own.at_scenario_us == pytest.approx(float(best.extra["model_latency_ms"]) * 1000.0)
+    assert np.all(own.low_us < own.us_per_row)
+    assert np.all(own.us_per_row < own.high_us)
+    web_ms = float(best.extra["http_overhead_ms"])
+    assert web_ms > 1.5 * slow.http_overhead_ms
+    other = slow.model_copy(update={"runtime": "onnxruntime", "http_overhead_ms": web_ms, "measured_service": None})
+    found = next(o for o in outcomes(slow, CATALOG) if o.runtime == "onnxruntime")
+    assert found.usd_per_month == pytest.approx(plan(other, CATALOG).recommended.cost.usd_per_month)

@@ -15,7 +15,11 @@ from sizing.serverless_rows import ServerlessSize
 from sizing.statistical import plan
 from sizing.statistical.break_even import AlwaysOn, BreakEven, always_on, always_on_usd_per_month, break_even
 from sizing.statistical.candidate import model_of
+<<<<<<< ours
 from sizing.statistical.queues import MAX_INSTANCES
+=======
+from sizing.statistical.measured import fingerprint
+>>>>>>> theirs
 from sizing.statistical.serverless import SECONDS_PER_MONTH, Bill, option_at, options
 
 CATALOG = catalog.load()
@@ -197,3 +201,15 @@ def test_order_rules_and_littles_law() -> None:
         low, high = o.usd_per_month_interval
         assert low <= o.usd_per_month <= high
         assert o.needed_bytes <= o.bill.size.memory_mib * 2**20
+
+
+def test_a_measured_time_counts_on_serverless_too() -> None:
+    # Requests that take 3 times as long as predicted on a machine are slower on a share of a vCPU as well.
+    scenario = StatisticalScenario()
+    size = LAMBDA.sizes[-1]
+    took = 3.0 * float(plan(scenario, CATALOG).recommended.extra["service_ms"])
+    where = plan(scenario, CATALOG).recommended.instance
+    slow = scenario.model_copy(update={"measured_service": f"{where}~{fingerprint(scenario)}~request~1={took:.6f}"})
+    before, after = (option_at(s, model_of(s, CATALOG), LAMBDA, size, 100.0) for s in (scenario, slow))
+    assert 2.0 < after.duration_ms / before.duration_ms < 4.0
+    assert after.usd_per_month > 1.5 * before.usd_per_month
