@@ -15,11 +15,8 @@ from sizing.serverless_rows import ServerlessSize
 from sizing.statistical import plan
 from sizing.statistical.break_even import AlwaysOn, BreakEven, always_on, always_on_usd_per_month, break_even
 from sizing.statistical.candidate import model_of
-<<<<<<< ours
-from sizing.statistical.queues import MAX_INSTANCES
-=======
 from sizing.statistical.measured import fingerprint
->>>>>>> theirs
+from sizing.statistical.queues import MAX_INSTANCES
 from sizing.statistical.serverless import SECONDS_PER_MONTH, Bill, option_at, options
 
 CATALOG = catalog.load()
