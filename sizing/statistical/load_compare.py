@@ -26,6 +26,7 @@ from sizing.statistical.load_test_length import precision_of
 from sizing.statistical.measured import HOST, MeasuredService, fingerprint
 from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import ServiceTime, service_cv, service_time
+from sizing.statistical.workers import layout
 from sizing.units import format_ms
 
 MOST_UTILIZATION = 0.995
@@ -124,33 +125,38 @@ def service_on(scenario: StatisticalScenario, catalog: Catalog, setup: Setup) ->
 
 
 def predicted(scenario: StatisticalScenario, catalog: Catalog, record: LoadRecord, setup: Setup) -> Times:
-    """Times in system [ms] predicted for a load on what was tested."""
+    """Times in system [ms] predicted for a load on what was tested: each queue of each instance has its share of it."""
     service = service_on(scenario, catalog, setup).mean_ms
     cv = service_cv(scenario)
+    way = layout(scenario, setup.workers)
+    count, servers = setup.instances * way.queues, way.servers
+    # Served by turns, the mean time in system is that of exponential service first come, first served, whatever the law.
+    law_cv = 1.0 if way.shared else cv
     most = setup.instances * setup.workers / service * 1000.0
     if setup.loop == "closed" and setup.users is not None:
-        users = max(1, round(setup.users / setup.instances))
+        users = max(1, round(setup.users / count))
         pause = record.think_ms / service
-        rate, load = queues.closed_load(users=users, pause=pause, workers=setup.workers, cv=cv)
-        mean, used = (users / rate - pause) * service, rate / setup.workers
+        rate, load = queues.closed_load(users=users, pause=pause, workers=servers, cv=law_cv)
+        mean, used = (users / rate - pause) * service, rate / servers
     else:
-        used = load = (record.requests_per_s or 0.0) / setup.instances * service / 1000.0 / setup.workers
+        used = load = (record.requests_per_s or 0.0) / count * service / 1000.0 / servers
         if load >= MOST_UTILIZATION:
             return Times(math.inf, math.inf, math.inf, math.inf, load, most)
         if setup.loop == "even":
-            some = waits(setup.workers, cv)
-            wait = float(np.interp(load, GRID, waits(setup.workers, cv, even=True)))
+            some = waits(servers, law_cv)
+            wait = float(np.interp(load, GRID, waits(servers, law_cv, even=True)))
             # Percentiles as at the random load that makes a request wait as long.
             load = float(np.interp(wait, some, GRID))
         mean = (
             mgc(
-                arrival_per_s=load * setup.workers, service_mean_ms=1000.0, service_cv=cv, servers=setup.workers
+                arrival_per_s=load * servers, service_mean_ms=1000.0, service_cv=law_cv, servers=servers
             ).time_in_system_mean_ms
             * service
             / 1000.0
         )
     p50, p95, p99 = (
-        queues.unit_times(utilizations=[min(load, MOST_UTILIZATION)], workers=setup.workers, cv=cv)[0] * service
+        queues.unit_times(utilizations=[min(load, MOST_UTILIZATION)], workers=servers, cv=cv, shared=way.shared)[0]
+        * service
     )
     return Times(mean, float(p50), float(p95), float(p99), used, most)
 
@@ -290,7 +296,7 @@ def measurement(
     cv = service_cv(scenario)
     by_rows: dict[int, Inverted] = {}
     for rows in sorted({setup.rows for setup in setups}):
-        some = [(r, s.tested) for r, s in zip(records, setups, strict=True) if s.rows == rows]
+        some = [(r, _queues_of(scenario, s)) for r, s in zip(records, setups, strict=True) if s.rows == rows]
         by_rows[rows] = inverted([r for r, _ in some], [on for _, on in some], cv=cv, outside_ms=outside_ms)
     best = min(by_rows.values(), key=lambda found: (not found.cv_fitted, found.sd))
     return (
@@ -304,6 +310,12 @@ def measurement(
         ),
         best,
     )
+
+
+def _queues_of(scenario: StatisticalScenario, setup: Setup) -> RanOn:
+    """What was tested as its queues see it: event loops and thread pools are each a queue of its own."""
+    way, on = layout(scenario, setup.workers), setup.tested
+    return replace(on, instances=on.instances * way.queues, workers=way.servers)
 
 
 def _factor(machine: str) -> float:

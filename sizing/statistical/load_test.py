@@ -19,9 +19,10 @@ from sizing.statistical.load_test_length import (
     warm_up_requests,
 )
 from sizing.statistical.own import resolved
+from sizing.statistical.payload import payload_of, payload_words
 from sizing.statistical.service_time import service_cv
 from sizing.statistical.serving import group_of
-from sizing.units import format_ms
+from sizing.units import format_bytes, format_ms
 
 KNEE_UTILIZATIONS = (0.3, 0.5, 0.7, 0.8, 0.9)
 """Steps of a staged test [1]: shares of what the workers can do, as predicted."""
@@ -229,6 +230,12 @@ def reasons(scenario: StatisticalScenario, test: LoadTest, *, precision: float =
         found.append(
             f"{test.highest_per_s:,.0f} requests/s of {test.body_bytes:,.0f} B are more than one client machine sends in time: "
             f"Locust needs {test.locust_processes} processes on {test.locust_machines} machines of 8 vCPUs, k6 {test.k6_machines}."
+        )
+    if scenario.payload_format != "json" or scenario.request_kib is not None:
+        planned = payload_of(resolved(scenario))
+        found.append(
+            f"The files send JSON of about {format_bytes(test.body_bytes)} a request; the plan is for {payload_words(planned)}: change body() "
+            "and its Content-Type to what your endpoint takes, or the test is of another load. Count client machines anew then."
         )
     found.append(
         f"Predicted at {load.requests_per_s:,.4g}/s: p50 {format_ms(load.p50_ms)}, p95 {format_ms(load.p95_ms)}, "

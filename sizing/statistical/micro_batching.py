@@ -62,7 +62,9 @@ def times_ms(laws: Sequence[BatchLaw], utilizations: Sequence[float] | Floats, *
     array([1.1, 1.1, 1.1])
     """
     found = _queue(laws, utilizations, delay=delay)
-    return np.stack([found.p50_ms, found.p95_ms, found.p99_ms], axis=1)
+    times = np.stack([found.p50_ms, found.p95_ms, found.p99_ms], axis=1)
+    # Where two of them are one time, rounding must not put them in the wrong order.
+    return np.maximum.accumulate(times, axis=1)
 
 
 def mean_batch(law: BatchLaw, utilization: float) -> float:

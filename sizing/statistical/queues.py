@@ -174,12 +174,20 @@ def sized(
     for (workers, shared), members in by_workers.items():
         in_services = limits / np.array([[g.service_ms] for g in members])
         caps = [min(utilization_cap, g.cap) for g in members]
-        allowed = highest_utilizations(limits=in_services, workers=workers, cv=cv, cap=utilization_cap, shared=shared)
+        # An open count is settled by exact percentiles later; a closed one rests on this reach alone.
+        allowed = highest_utilizations(
+            limits=in_services,
+            workers=workers,
+            cv=cv,
+            cap=utilization_cap,
+            shared=shared,
+            settle=traffic.users is not None,
+        )
         if traffic.users is None:
             counts, evaluated = _open_counts(members, traffic, limits, allowed, cv, caps)
         else:
             counts = [
-                _closed_count(g, traffic, a[0], cv, cap) for g, a, cap in zip(members, allowed, caps, strict=True)
+                _closed_count(g, traffic, a[0], cv, utilization_cap) for g, a in zip(members, allowed, strict=True)
             ]
             evaluated = [1] * len(members)
         for group, (reach, percentile), count, tried, cap in zip(
@@ -257,14 +265,18 @@ def _open_counts(
 
 
 def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: float) -> int | None:
-    """Least instances for users: the mean utilization keeps the cap, and what a request finds keeps the limits."""
+    """Least instances for users: the mean utilization keeps the cap, and what a request finds keeps the limits.
+
+    The network's cap holds up to one user an instance: one user alone waits for his own line, which slows him and no one else.
+    """
     assert traffic.users is not None
     if reach < 0:
         return None
 
     def meets(count: int) -> bool:
         _, used, seen = _loads(group, traffic, count, cv)
-        return used <= cap * (1 + ROUNDING) and seen <= reach
+        most = cap if traffic.users is not None and count >= traffic.users else min(cap, group.cap)
+        return used <= most * (1 + ROUNDING) and seen <= reach
 
     # No one produces more than one request a pause and service: so many instances keep the cap for certain.
     rate = traffic.users / (traffic.think_time_ms + group.service_ms)

@@ -27,6 +27,7 @@ from sizing.errors import InputError
 from sizing.plan import Basis
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
+from sizing.statistical import workers
 from sizing.statistical.measured import FIELD, MeasuredService, Timed, fingerprint, parse_measured
 from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import FEW_MODELS_ERROR, P90_TO_P80, ServiceTime, service_time
@@ -150,7 +151,7 @@ def calibration_of(
     looped = np.array([one.model_ms for one in services]) - fixed
     rows = np.array(measured.rows, dtype=np.float64)
     web = np.array([one.http_ms for one in services])
-    factor = _sharing(scenario, measured, instance)
+    factor, stretched = _around(scenario, measured, instance)
     asked = [scenario.model_copy(update={"rows_per_request": n}) for n in measured.rows]
     parsing = factor * speed.factor * np.array([payload_of(each).host_ms for each in asked])
     if measured.timed == "model":
@@ -161,10 +162,10 @@ def calibration_of(
     def law(p: Floats) -> tuple[Floats, Floats]:
         """ln of the time of each measured call and its slopes in the four factors."""
         call, row, http, machine = np.exp(p)
-        fixed_part = factor * machine * call * fixed
-        row_part = factor * machine * row * looped
-        web_part = http * web
-        total = fixed_part + row_part + web_part + parsing
+        fixed_part = stretched * factor * machine * call * fixed
+        row_part = stretched * factor * machine * row * looped
+        web_part = stretched * http * web
+        total = fixed_part + row_part + web_part + stretched * parsing
         slopes = np.stack([fixed_part, row_part, web_part, fixed_part + row_part], axis=1) / total[:, None]
         return np.log(total), slopes
 
@@ -239,12 +240,16 @@ def _machine(measured: MeasuredService, instance: Instance | None) -> tuple[CpuS
     return speed, math.log(speed.high / speed.low) / (2.0 * Z80)
 
 
-def _sharing(scenario: StatisticalScenario, measured: MeasuredService, instance: Instance | None) -> float:
-    """Time factor [1] of workers that shared cores in a load test of the scenario's own number of workers."""
+def _around(scenario: StatisticalScenario, measured: MeasuredService, instance: Instance | None) -> tuple[float, float]:
+    """Time factors [1] that a load test of the scenario's own way of serving had in its times, as the plan puts them on again:
+    of workers that shared cores, and of a CPU limit and switching between threads. 1 for calls of the model and other machines."""
     cores = None if instance is None else cpu.physical_cores(instance)
     if cores is None or measured.timed == "model":
-        return 1.0
-    return cpu.sharing_factor(workers=scenario.workers_per_instance or cores, cores=cores)
+        return 1.0, 1.0
+    usable = workers.usable_cores(scenario, cores)
+    count = scenario.workers_per_instance or workers.default_workers(scenario, usable)
+    switching = workers.SWITCHING_FACTOR if workers.layout(scenario, count).shared else 1.0
+    return cpu.sharing_factor(workers=count, cores=usable), workers.quota_factor(scenario) * switching
 
 
 def said_of(scenario: StatisticalScenario, catalog: Catalog, calibration: Calibration | None) -> str | None:

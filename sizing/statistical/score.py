@@ -98,7 +98,7 @@ def calibration_point(runs: Sequence[Run]) -> Run | None:
 def score_cases(cases: Sequence[Case], catalog: Catalog) -> list[Scored]:
     """Service time [us] as predicted and after one point, and file and resident bytes, beside what was measured.
 
-    Bytes come once for each model and runtime. A row that cannot be predicted becomes one row with the reason.
+    Bytes come once for each model and runtime, under the first of its rows. A row that cannot be predicted becomes one row with the reason.
     Raises InputError for cells that are not numbers.
     """
     scored, runs = list[Scored](), list[Run]()
@@ -155,7 +155,7 @@ def _bytes(run: Run) -> list[Scored]:
 
 def _spread(run: Run, quantity: str, measured: float, predicted: int, error_p90_share: float) -> Scored:
     by = 1.0 + error_p90_share * P90_TO_P80
-    return Scored(f"{run.model}/{run.cost.id}", quantity, measured, predicted, predicted / by, predicted * by)
+    return Scored(run.id, quantity, measured, predicted, predicted / by, predicted * by)
 
 
 def summary_by_family(cases: Sequence[Case], scored: Sequence[Scored], catalog: Catalog) -> str:

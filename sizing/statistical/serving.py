@@ -20,6 +20,11 @@ OPENMP = ("native", "booster")
 """Runtimes whose calls start an OpenMP pool even for one row; the others lose nothing on one row (benchmarks/THREADS.md)."""
 
 
+MOST_BATCH_CV = 0.5
+"""Largest service CV [1] with which requests are gathered: batches are taken to last as long each time, which at CV 0.5 leaves p99
+of a call alone a factor of 2.5 low, and more above. A stated choice."""
+
+
 @dataclass(frozen=True)
 class Serving:
     """What stands around the call on one kind of instance: payload, queues, the law of a batch, what the network carries [1/s],
@@ -41,10 +46,16 @@ class Serving:
 
 
 def check(scenario: StatisticalScenario) -> None:
-    """Raises InputError for micro-batching of users: only an open load is modelled with it."""
+    """Raises InputError for micro-batching of users, or of calls whose times spread widely: neither is modelled."""
     if workers.batches(scenario) and scenario.concurrency is not None:
         raise InputError(
             "micro_batch_rows", scenario.micro_batch_rows, "1 with concurrent users, or a load in requests/s"
+        )
+    if workers.batches(scenario) and scenario.service_cv is not None and scenario.service_cv > MOST_BATCH_CV:
+        raise InputError(
+            "micro_batch_rows",
+            scenario.micro_batch_rows,
+            f"1 with a service CV above {MOST_BATCH_CV:g}: times of batches are modelled without a spread of their own",
         )
 
 

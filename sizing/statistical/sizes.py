@@ -111,4 +111,5 @@ def _batch_intervals(members: list[Key], sizes: dict[Group, Sized]) -> dict[Key,
     ]
     middle = micro_batching.times_ms(laws, loads[:, 0])
     rows = np.stack([middle * without[end] / without[0] for end in range(3)], axis=1)
-    return dict(zip(members, rows, strict=True))
+    # Percentiles that are one time stay in order whatever rounding does.
+    return dict(zip(members, np.maximum.accumulate(rows, axis=2), strict=True))

@@ -160,3 +160,27 @@ def test_rows_of_several_sizes_make_a_point_each() -> None:
     found, _ = measurement(BASE, [small, large], [SETUP, replace(SETUP, rows=50)])
     assert found.rows == (1, 50)
     assert found.times_ms[1] > found.times_ms[0]
+
+
+@pytest.mark.parametrize("worker_model", ["async", "thread_pool"])
+def test_the_prediction_is_that_of_the_plan_where_each_worker_is_a_queue(worker_model: str) -> None:
+    scenario = StatisticalScenario(
+        instances=("aws-c7i-2xlarge",), requests_per_s=1500, p99_target_ms=200, worker_model=worker_model
+    )
+    best = plan(scenario, CATALOG).recommended
+    setup = Setup(best.instance, best.instances, best.replicas // best.instances, 1, "open")
+    record = LoadRecord("load", "open_loop", loop="open", requests=100_000, requests_per_s=1500.0)
+    times = predicted(scenario, CATALOG, record, setup)
+    assert setup.workers > 1
+    assert times.utilization == pytest.approx(best.utilization, rel=1e-6)
+    assert times.p99_ms == pytest.approx(best.latency_ms["time_in_system"].p99, rel=1e-3)
+
+
+def test_a_test_of_event_loops_is_inverted_as_queues_of_their_own() -> None:
+    scenario = StatisticalScenario(worker_model="async")
+    setup = Setup("aws-c7i-2xlarge", 1, 4, 1, "open")
+    bare = LoadRecord("load", "open_loop", loop="open", requests=100_000, requests_per_s=2500.0)
+    times = predicted(scenario, CATALOG, bare, setup)
+    record = replace(bare, mean_ms=times.mean_ms, p50_ms=times.p50_ms, p95_ms=times.p95_ms, p99_ms=times.p99_ms)
+    _, how = measurement(scenario, [record], [setup])
+    assert how.service_ms == pytest.approx(service_on(scenario, CATALOG, setup).mean_ms, rel=0.02)

@@ -201,3 +201,13 @@ def test_the_random_wait_of_k6_is_long_against_the_memory_of_the_queue() -> None
     test = test_of(requests_per_s=20, p99_target_ms=None, utilization_cap=0.9)
     assert 0.5 <= spread_s(test) <= 20.0
     assert spread_s(test) >= min(20.0, 100.0 * test.relaxation_s) - 1e-9
+
+
+def test_another_payload_than_the_files_send_is_said() -> None:
+    scenario = StatisticalScenario(payload_format="binary", request_kib=500)
+    best = plan(scenario, CATALOG).recommended
+    told = " ".join(reasons(scenario, load_test(scenario, best)))
+    assert "binary float32" in told
+    assert "change body()" in told
+    usual = StatisticalScenario()
+    assert "change body()" not in " ".join(reasons(usual, load_test(usual, plan(usual, CATALOG).recommended)))

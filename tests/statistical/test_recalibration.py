@@ -181,3 +181,21 @@ def test_the_error_of_a_time_travels_in_the_text() -> None:
 def test_absurd_times_still_give_a_plan_or_a_reason(ms: float) -> None:
     found = plan(measured(f"{C6I}~{PRINT}~request~1={ms:.6f}"), CATALOG)
     assert found.search.candidates == len(found.ranked) + len(found.rejected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"worker_model": "thread_pool"},
+        {"cpu_limit_vcpus": 0.5},
+        {"cpu_limit_vcpus": 2.0, "workers_per_instance": 2},
+        {"worker_model": "thread_pool", "cpu_limit_vcpus": 0.5, "rows_per_request": 50},
+    ],
+)
+def test_a_request_measured_under_a_limit_or_in_a_thread_pool_is_not_stretched_twice(
+    changes: dict[str, object],
+) -> None:
+    asked = StatisticalScenario(**changes)
+    before = service(asked, C6I).mean_ms
+    text = f"{C6I}~{PRINT}~request~{asked.rows_per_request}={before:.8f}"
+    assert service(measured(text, **changes), C6I).mean_ms == pytest.approx(before, rel=1e-6)

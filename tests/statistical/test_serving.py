@@ -209,6 +209,12 @@ def test_batches_pay_where_the_call_is_dear() -> None:
     assert gathered.extra["service_ms"] == pytest.approx(call / 16 + each)
 
 
+def test_batches_of_calls_that_spread_widely_are_refused_at_the_field() -> None:
+    assert best(micro_batch_rows=16, service_cv=0.5, **SLOW).extra["batch_call_ms"]
+    with pytest.raises(InputError, match=r"micro_batch_rows.*service CV above 0\.5"):
+        plan(StatisticalScenario(micro_batch_rows=16, service_cv=0.6), CATALOG)
+
+
 def test_users_with_batches_are_refused_at_the_field() -> None:
     with pytest.raises(InputError, match="micro_batch_rows"):
         plan(StatisticalScenario(concurrency=8, micro_batch_rows=8), CATALOG)
@@ -308,3 +314,12 @@ def test_the_working_shows_each_part_with_numbers() -> None:
                  "Network of an instance", "Time until a new instance serves"):  # fmt: skip
         assert any(digit in steps[name].with_numbers for digit in "0123456789"), name
     assert "queue of batches" in next(step.formula for name, step in steps.items() if name.endswith("time in system"))
+
+
+@pytest.mark.parametrize("delay_ms", [0.0, 2.0])
+def test_percentiles_of_batches_are_in_order_to_the_last_digit(delay_ms):
+    laws = [BatchLaw(c, e, 256, delay_ms) for c in (0.1, 0.37, 1.0) for e in (0.05, 0.9, 2.37)]
+    for load in (0.001, 0.01, 0.1, 0.3, 0.6):
+        times = micro_batching.times_ms(laws, [load] * len(laws))
+        assert (times[:, 0] <= times[:, 1]).all()
+        assert (times[:, 1] <= times[:, 2]).all()

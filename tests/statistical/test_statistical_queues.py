@@ -67,3 +67,44 @@ def test_users_never_outrun_the_machine_or_their_own_pauses(users, pause, worker
     more, seen_by_more = closed_load(users=users + 1, pause=pause, workers=workers, cv=0.3)
     assert more >= rate * 0.99
     assert seen_by_more >= seen * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_users_of_a_slower_service_never_need_fewer_instances(shared):
+    """A think time far above the service leaves the rate as it is, so that only the limit on p99 moves the count."""
+    counts = []
+    for service_ms in (43.0, 44.25, 45.5, 46.75, 48.0, 49.25, 50.5):
+        group = Group(service_ms, workers=1, shared=shared)
+        (found,) = sized(
+            groups=[group],
+            traffic=Traffic(None, 123, 5000.0),
+            cv=0.3,
+            utilization_cap=0.9,
+            limits_ms=[100.0, None, 100.0],
+            spare=0,
+        ).values()
+        counts.append(found.instances)
+    assert counts == sorted(counts)
+    # 123 users on 21 are at most 6 each: the reach is that of the limit itself, not of a rough look at it.
+    assert counts[0] <= 21
+
+
+def test_a_slow_network_takes_no_more_instances_than_users():
+    """3 users without a pause on a line for 0.5 % of what a worker can do: it slows them, so a fourth instance has no one to serve."""
+
+    def count(users, cap):
+        group = Group(0.05, workers=1, cap=cap)
+        (found,) = sized(
+            groups=[group],
+            traffic=Traffic(None, users, 0.0),
+            cv=0.3,
+            utilization_cap=0.9,
+            limits_ms=[None, None, 100.0],
+            spare=0,
+        ).values()
+        return found.instances
+
+    # The utilization cap alone: 3 users keep 3 of 4 instances busy.
+    assert count(3, 0.005) == count(3, 1.0) == 4
+    # With a pause-free user an instance, the line's cap is what sets counts below that of the users.
+    assert count(1000, 0.005) == count(1000, 1.0) == 1112

@@ -9,7 +9,7 @@ from sizing import catalog
 from sizing.__main__ import main
 from sizing.errors import InputError
 from sizing.score import score_text
-from sizing.score_table import Case
+from sizing.score_table import Case, summary
 from sizing.statistical.cases import run_of
 from sizing.statistical.law import call_and_loop_us
 
@@ -63,11 +63,11 @@ def test_models_of_ours_are_predicted_with_intervals_that_hold_them():
 
 def test_bytes_come_once_a_model_and_runtime_and_large_memory_is_a_quantity_of_its_own():
     rows = scored(XGB, {**XGB, "batch": "1"}, FOREST, LINEAR)
-    assert set(of(rows, "file_bytes")) == {"xgb_100/native", "rf_500/onnxruntime"}
-    assert set(of(rows, "resident_bytes_small")) == {"xgb_100/native"}
-    assert set(of(rows, "resident_bytes_above_20mb")) == {"rf_500/onnxruntime"}
+    assert set(of(rows, "file_bytes")) == {"xgb_100/native/512", "rf_500/onnxruntime/512"}
+    assert set(of(rows, "resident_bytes_small")) == {"xgb_100/native/512"}
+    assert set(of(rows, "resident_bytes_above_20mb")) == {"rf_500/onnxruntime/512"}
     assert all(row.error_percent < 3 for row in of(rows, "file_bytes").values())
-    assert of(rows, "resident_bytes_above_20mb")["rf_500/onnxruntime"].error_percent < 15
+    assert of(rows, "resident_bytes_above_20mb")["rf_500/onnxruntime/512"].error_percent < 15
 
 
 @pytest.mark.parametrize(
@@ -197,3 +197,8 @@ def test_the_command_prints_the_point_and_the_families(tmp_path, capsys):
     assert {row["quantity"] for row in rows} == {
         "service_time_us", "service_time_us_calibrated", "file_bytes", "resident_bytes_small", "resident_bytes_above_20mb",
     }  # fmt: skip
+
+
+def test_a_file_of_four_rows_is_four_cases():
+    rows = scored(XGB, {**XGB, "batch": "1"}, FOREST, LINEAR)
+    assert summary(rows).startswith("4 cases, 4 predicted, 0 skipped.")
