@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from sizing import cpu
 from sizing.catalog import Catalog
 from sizing.plan import Plan
 from sizing.scenario import StatisticalScenario
@@ -30,8 +31,9 @@ def _draw(scenario: StatisticalScenario, catalog: Catalog, plan: Plan) -> None:
     st.caption(
         plain(
             "The minimum is the demanded load at this target, so it may be more than the instances above, which have no such "
-            "reserve; lower it by hand where nights are quieter. Safety factor and peak load are inputs, under Requests, limits and workers. Start times and metric delays are recalled, from half to twice. For the "
-            "service of another cloud, choose that cloud under Hardware and price."
+            "reserve; lower it by hand where nights are quieter. Safety factor and peak load are inputs, under Requests, limits "
+            "and workers. Start times and metric delays are recalled, from half to twice. For the service of another cloud, "
+            "choose that cloud under Hardware and price."
         )
     )
     for tab, snippet in zip(st.tabs([s.title for s in made]), made, strict=True):
@@ -68,7 +70,10 @@ def words(t: Targets, platform: str) -> str:
 def figures(t: Targets, platform: str) -> list[tuple[str, str]]:
     """The targets as named figures."""
     held = ", held by the utilization cap" if t.held_by_cap else ""
-    cpu = "–" if t.cpu_target_percent is None else f"{t.cpu_target_percent:.0f} %"
+    busy = "–" if t.cpu_target_percent is None else f"{t.cpu_target_percent:.0f} %"
+    baseline = cpu.BASELINE_SHARES.get(t.deployment.instance_type)
+    if baseline is not None and t.cpu_target_percent is not None and t.cpu_target_percent > baseline * 100.0:
+        busy += f", above the {baseline:.0%} that this burstable type may use for ever: the surplus is billed"
     peak = "given" if t.peak_given else "twice the demanded load, as none is given"
     return [
         (
@@ -79,7 +84,7 @@ def figures(t: Targets, platform: str) -> list[tuple[str, str]]:
             "The start of AWS: MAX_RPS × 0.5 × 60, which knows no limit on latency",
             f"{t.most_per_s:,.4g} /s × 0.5 × 60 = {t.aws_invocations_per_minute:,.0f}",
         ),
-        ("CPU target, busy vCPUs of all vCPUs", cpu),
+        ("CPU target, busy vCPUs of all vCPUs", busy),
         ("Least instances: demanded load / target", f"{t.min_instances:,} at {t.demanded_per_s:,.4g} requests/s"),
         ("Most instances: peak load / target", f"{t.max_instances:,} at {t.peak_per_s:,.4g} requests/s ({peak})"),
         (

@@ -24,6 +24,7 @@ from sizing.statistical.invert import GRID, Inverted, RanOn, inverted, open_serv
 from sizing.statistical.load_records import LoadRecord
 from sizing.statistical.load_test_length import precision_of
 from sizing.statistical.measured import HOST, MeasuredService, fingerprint
+from sizing.statistical.own import resolved
 from sizing.statistical.payload import payload_of
 from sizing.statistical.service_time import ServiceTime, service_cv, service_time
 from sizing.statistical.workers import layout
@@ -105,7 +106,9 @@ def service_on(scenario: StatisticalScenario, catalog: Catalog, setup: Setup) ->
 
     Raises InputError where the model does not fit into the instance or the machine is not known.
     """
-    asked = scenario.model_copy(update={"rows_per_request": setup.rows, "workers_per_instance": setup.workers})
+    asked = resolved(scenario).model_copy(
+        update={"rows_per_request": setup.rows, "workers_per_instance": setup.workers}
+    )
     model = model_of(asked, catalog)
     instance = catalog.instances.get(setup.machine)
     if instance is not None:

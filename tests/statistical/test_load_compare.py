@@ -184,3 +184,15 @@ def test_a_test_of_event_loops_is_inverted_as_queues_of_their_own() -> None:
     record = replace(bare, mean_ms=times.mean_ms, p50_ms=times.p50_ms, p95_ms=times.p95_ms, p99_ms=times.p99_ms)
     _, how = measurement(scenario, [record], [setup])
     assert how.service_ms == pytest.approx(service_on(scenario, CATALOG, setup).mean_ms, rel=0.02)
+
+
+def test_an_own_model_on_a_machine_by_factor_has_the_payload_of_its_own_columns() -> None:
+    own = StatisticalScenario(
+        custom_model='{"summary":1,"name":"m","library":"XGBoost","format":"xgboost-json",'
+        '"family":"gradient-boosting-xgboost","features":10,"outputs":1,"trees":2,"nodes":6,"leaves":4,"max_depth":1,'
+        '"visited_nodes_per_row":4.0,"file_bytes":3000}',
+        features=1000,
+    )
+    typed = StatisticalScenario(features=10, trees=2, depth=1)
+    on = Setup("host-0.5", 1, 1, 500, "open")
+    assert service_on(own, CATALOG, on).payload_ms == service_on(typed, CATALOG, on).payload_ms > 0.0

@@ -17,6 +17,7 @@ from sizing.statistical.architectures import compare, verdict_words
 from sizing.statistical.autoscaling import sagemaker_policy, targets
 from sizing.statistical.recommendations import DEFINITIONS, recommendation
 from sizing.statistical.runtimes import outcomes, pick_words, row_times
+from ui.autoscaling import figures
 from ui.frame import plain
 from ui.runtimes import time_chart
 from ui.serverless import compared, cost_chart, words
@@ -151,3 +152,14 @@ def test_the_runtime_chart_has_a_line_a_runtime_and_the_scenario_marked() -> Non
     assert figure.layout.xaxis.title.text == "rows in a request (count)"
     assert figure.layout.yaxis.title.text == "predict call (µs per row)"
     assert "this scenario" in [note.text.strip() for note in figure.layout.annotations]
+
+
+def test_the_cpu_target_of_a_burstable_type_says_what_lies_above_its_baseline() -> None:
+
+    catalog = catalogs.load()
+    for instance, told in (("aws-t3-medium", True), ("aws-c7i-large", False)):
+        scenario = StatisticalScenario(instances=(instance,), requests_per_s=100.0)
+        best = plan(scenario, catalog).recommended
+        assert best is not None
+        said = dict(figures(targets(scenario, catalog, best), "kubernetes"))["CPU target, busy vCPUs of all vCPUs"]
+        assert ("above the 20% that this burstable type" in said) is told
