@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from sizing.statistical.files.facts import ModelFile
+from sizing.statistical.files.read import read_model
+
 ROWS, COLUMNS = 400, 6
 
 
@@ -270,3 +273,8 @@ end of parameters
 pandas_categorical:null
 """
 """The same tree in LightGBM's text."""
+
+
+def read(content: bytes, name: str = "model") -> ModelFile:
+    """Facts of a model file's bytes."""
+    return read_model(io.BytesIO(content), len(content), name)

@@ -8,7 +8,6 @@ import io
 import json
 import lzma
 import pickle
-import random
 import struct
 import tracemalloc
 import zipfile
@@ -22,14 +21,11 @@ import pytest
 from sizing.errors import InputError
 from sizing.inspect import inspect_file
 from sizing.statistical.files import skops_file, tokens
-from sizing.statistical.files.facts import ModelFile
-from sizing.statistical.files.read import read_model
 from sizing.statistical.files.tokens import numbers, parse_json
 from sizing.statistical.files.ubj import parse_ubj
 from tests.deep_learning.onnx_graphs import FLOAT, model, raw
 from tests.statistical import model_files as files
 
-MUTATIONS = 300
 ENDINGS = ("x.json", "x.onnx", "x.skops", "x.txt", "x.ubj", "x")
 
 
@@ -40,12 +36,7 @@ class Danger:
         return (pytest.exit, ("a pickle was opened",))
 
 
-def read(content: bytes, name: str = "model") -> ModelFile:
-    """Facts of a file's bytes."""
-    return read_model(io.BytesIO(content), len(content), name)
-
-
-def sentence(content: bytes, name: str = "model", *, through: Callable[[bytes, str], object] = read) -> str:
+def sentence(content: bytes, name: str = "model", *, through: Callable[[bytes, str], object] = files.read) -> str:
     """The sentence with which a file is refused."""
     with pytest.raises(InputError) as caught:
         through(content, name)
@@ -74,7 +65,7 @@ PICKLES = {
 @pytest.mark.parametrize("name", ENDINGS)
 @pytest.mark.parametrize("content", PICKLES.values(), ids=PICKLES)
 def test_a_pickle_is_refused_by_any_name(content: bytes, name: str) -> None:
-    for through in (read, inspected):
+    for through in (files.read, inspected):
         said = sentence(content, name, through=through)
         assert "pickle" in said
         assert "never opened here" in said
@@ -103,7 +94,7 @@ def test_a_numpy_file_of_objects_is_a_pickle() -> None:
 )
 def test_the_safe_way_is_that_of_the_library(made: Callable[[], bytes], way: str) -> None:
     content = made()
-    for through in (read, inspected):
+    for through in (files.read, inspected):
         assert way in sentence(content, "model.onnx", through=through)
 
 
@@ -257,7 +248,7 @@ def _with_type(module: str, name: str, loader: str = "ObjectNode") -> bytes:
 )
 def test_skops_with_a_type_off_the_list_names_it(module: str, name: str, loader: str) -> None:
     content = _with_type(module, name, loader)
-    for through in (read, inspected):
+    for through in (files.read, inspected):
         assert f"{module}.{name}" in sentence(content, "x.skops", through=through)
 
 
@@ -308,7 +299,7 @@ def test_a_tree_of_scikit_learn_with_a_cycle_or_a_child_beyond_is_refused() -> N
 
     for change in (cycle, beyond, itself):
         sentence(_with_nodes(change))
-    read(_with_nodes(lambda array: None))
+    files.read(_with_nodes(lambda array: None))
 
 
 def test_arrays_of_objects_and_arrays_with_long_shapes_are_refused() -> None:
@@ -341,7 +332,7 @@ def _ensemble(**changed: Any) -> bytes:
 
 
 def test_trees_of_onnx_are_checked_like_the_others() -> None:
-    good = read(_ensemble()).forest
+    good = files.read(_ensemble()).forest
     assert good is not None
     assert (good.trees, good.nodes, good.leaves, good.max_depth) == (1, 5, 3, 2)
     assert good.visited_nodes_per_row == pytest.approx(8 / 3)
@@ -358,7 +349,7 @@ def test_trees_of_onnx_are_checked_like_the_others() -> None:
         {"nodes_modes": ["LEAF"]},
         {"nodes_falsenodeids": [2]},
     ):
-        for through in (read, inspected):
+        for through in (files.read, inspected):
             sentence(_ensemble(**changed), through=through)
 
 
@@ -376,7 +367,7 @@ def test_trees_of_version_5() -> None:
         node = helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", **attributes)
         return raw(model([node], {"x": (FLOAT, ["n", 3])}, ["y"]))
 
-    found = read(made())
+    found = files.read(made())
     assert found.forest is not None
     assert (found.forest.trees, found.forest.nodes, found.forest.leaves) == (1, 5, 3)
     assert found.family == "gradient-boosting-xgboost"
@@ -394,105 +385,6 @@ def test_a_custom_operator_is_said() -> None:
         nodes_truenodeids=[0], nodes_falsenodeids=[0], nodes_featureids=[0], nodes_values=[0.0], target_ids=[0],
         target_nodeids=[0], target_treeids=[0], target_weights=[1.0], n_targets=1,
     )  # fmt: skip
-    found = read(raw(model([scorer, trees], {"x": (FLOAT, ["n", 3])}, ["y"])))
+    found = files.read(raw(model([scorer, trees], {"x": (FLOAT, ["n", 3])}, ["y"])))
     assert any("my.company.Score" in note for note in found.notes)
     sentence(raw(model([scorer], {"x": (FLOAT, ["n", 3])}, ["z"])))
-
-
-WHOLE: dict[str, Callable[[], bytes]] = {
-    "xgboost json": lambda: files.xgboost_file("classes", "json"),
-    "xgboost ubj": lambda: files.xgboost_file("classes", "ubj"),
-    "lightgbm": lambda: files.light_file("categories"),
-    "onnx trees": lambda: files.onnx_file("forest"),
-    "onnx pipeline": lambda: files.onnx_file("columns"),
-    "onnx network": lambda: files.onnx_file("perceptron"),
-    "skops": lambda: files.skops_file("columns"),
-    "skops forest": lambda: files.skops_file("forest"),
-}
-
-
-def _tried(content: bytes) -> bool:
-    """Whether a file gives facts; a sentence is as good, anything else ends the test."""
-    try:
-        found = read(content)
-        found.summary("x").text()
-    except InputError as error:
-        if "\n" in str(error):
-            raise
-        return False
-    return True
-
-
-@pytest.mark.parametrize("kind", WHOLE)
-def test_a_file_cut_short_gives_a_sentence_or_facts(kind: str) -> None:
-    content = WHOLE[kind]()
-    cuts = list(range(0, len(content), max(1, len(content) // 60)))
-    told = [_tried(content[:cut]) for cut in cuts]
-    assert not any(told[: len(cuts) // 2])
-    assert _tried(content)
-
-
-@pytest.mark.parametrize("kind", WHOLE)
-def test_random_changes_give_a_sentence_or_facts(kind: str) -> None:
-    content = WHOLE[kind]()
-    rng = random.Random(kind)
-    told = 0
-    for _ in range(MUTATIONS if len(content) < 60_000 else MUTATIONS // 3):
-        changed = bytearray(content)
-        for _ in range(rng.choice((1, 1, 2, 8))):
-            at = rng.randrange(len(changed))
-            what = rng.randrange(4)
-            if what == 0:
-                changed[at] = rng.randrange(256)
-            elif what == 1:
-                changed[at] ^= 1 << rng.randrange(8)
-            elif what == 2:
-                del changed[at : at + rng.randrange(1, 9)]
-            else:
-                changed[at:at] = bytes(rng.choice(b'[]{}-0,9"\x00\xff') for _ in range(rng.randrange(1, 9)))
-        told += _tried(bytes(changed))
-    assert told < MUTATIONS
-
-
-PLACED: tuple[Any, ...] = (None, -1, 0, 1, 2**62, 1e99, "x", "", [], {}, [[]], True, "9" * 30, "null", "-5")
-
-
-def _shuffled(document: Any, rng: random.Random) -> None:
-    """Take out, replace or exchange some part of a document."""
-    places: list[tuple[Any, Any]] = []
-    waiting = [document]
-    while waiting:
-        at = waiting.pop()
-        keys = list(at) if isinstance(at, dict) else range(len(at))
-        places += [(at, key) for key in keys]
-        waiting += [at[key] for key in keys if isinstance(at[key], dict | list)]
-    at, key = rng.choice(places)
-    other, there = rng.choice(places)
-    what = rng.random()
-    if what < 0.2:
-        del at[key]
-    elif what < 0.6:
-        at[key] = rng.choice(PLACED)
-    else:
-        at[key] = json.loads(json.dumps(other[there]))
-
-
-@pytest.mark.parametrize("kind", ["classes", "linear", "dart"])
-def test_a_document_with_parts_exchanged_gives_a_sentence_or_facts(kind: str) -> None:
-    rng = random.Random(kind)
-    for _ in range(MUTATIONS):
-        document = json.loads(files.xgboost_file(kind, "json"))
-        _shuffled(document, rng)
-        _tried(json.dumps(document).encode())
-
-
-@pytest.mark.parametrize("kind", ["columns", "vectors", "perceptron"])
-def test_a_schema_with_parts_exchanged_gives_a_sentence_or_facts(kind: str) -> None:
-    rng = random.Random(kind)
-
-    def change(schema: Any) -> Any:
-        _shuffled(schema, rng)
-        return schema
-
-    for _ in range(MUTATIONS // 10):
-        _tried(files.changed(files.skops_file(kind), change))
