@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sizing.errors import InputError
-from sizing.scenario_base import PriceBasis, RegionGroup
+from sizing.scenario_words import PriceBasis, RegionGroup
 from sizing.units import GB, GIB, MIB
 
 Trust = Literal["cross_checked", "single_source", "recalled", "derived"]
-PriceKind = Literal["list", "observed", "derived", "secondary"]
+PriceKind = Literal["list", "observed", "derived", "secondary", "own"]
 
 UNDATED = "undated"
 DATE_ALLOWED = "a date such as 2026-07-20, 2026-07, 2026-H1 or 2026, or 'undated'"
@@ -192,6 +192,8 @@ class Price(Frozen):
 
         "undated" means that the source names no month: only a year, a half-year, or nothing.
         """
+        if self.kind == "own":
+            return ("your own price",)
         words = []
         if self.older_than_days(on):
             words.append(f"older than {PRICE_STALE_DAYS} days")

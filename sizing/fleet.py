@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from sizing.catalog import Catalog
-from sizing.catalog_rows import Accelerator, Instance, Price
+from sizing.catalog_rows import UNDATED, Accelerator, Instance, Price
 from sizing.errors import InputError
 from sizing.plan import Rejection
 from sizing.scenario_base import ScenarioBase
+from sizing.scenario_money import OwnPrice, own_price
+from sizing.scenario_words import PriceBasis
+from sizing.units import format_usd
 
 BASIS_WORDS = {
     "on_demand": "on-demand",
@@ -26,6 +30,41 @@ class Offer:
     instance: Instance
     price: Price
     accelerator: Accelerator | None
+
+
+def price_of(scenario: ScenarioBase, instance: Instance, basis: PriceBasis | None = None) -> Price | None:
+    """What the user pays for an instance [USD per hour] in the scenario's region, on its terms or on `basis`; None where
+    nothing is known: a price of their own, else the catalog's price x (1 - discount / 100)."""
+    terms = basis or scenario.price_basis
+    listed = instance.price(scenario.region, terms)
+    for own in _own_prices(scenario.own_prices):
+        if own.instance == instance.id and own.basis == terms:
+            region = listed.region if listed is not None else scenario.region
+            return Price(
+                region_group=scenario.region,
+                region=region,
+                basis=terms,
+                usd_per_hour=own.usd_per_hour,
+                as_of=UNDATED,
+                kind="own",
+                source="entered by the user",
+            )
+    if listed is None or not scenario.discount_percent:
+        return listed
+    note = (
+        f"the catalog's {format_usd(listed.usd_per_hour)} an hour less your discount of {scenario.discount_percent:g} %"
+    )
+    return listed.model_copy(
+        update={
+            "usd_per_hour": listed.usd_per_hour * (1.0 - scenario.discount_percent / 100.0),
+            "note": f"{note}; {listed.note}" if listed.note else note,
+        }
+    )
+
+
+@lru_cache(maxsize=16)
+def _own_prices(texts: tuple[str, ...]) -> tuple[OwnPrice, ...]:
+    return tuple(map(own_price, texts))
 
 
 def rejection(
@@ -52,6 +91,7 @@ def offers(scenario: ScenarioBase, catalog: Catalog, *, category: str) -> tuple[
     for field, find, ids in (
         ("accelerators", catalog.accelerator, scenario.accelerators),
         ("instances", catalog.instance, scenario.instances),
+        ("own_prices", catalog.instance, tuple(own.instance for own in _own_prices(scenario.own_prices))),
     ):
         for id in ids:
             try:
@@ -64,7 +104,7 @@ def offers(scenario: ScenarioBase, catalog: Catalog, *, category: str) -> tuple[
         if instance.category != category:
             continue
         broken = _broken_rule(scenario, instance)
-        price = instance.price(scenario.region, scenario.price_basis)
+        price = price_of(scenario, instance)
         if broken is not None:
             dropped.append(rejection(instance, constraint=broken[0], because=broken[1], remedy=broken[2]))
         elif price is None:

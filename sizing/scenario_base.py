@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from sizing.scenario_words import CATALOG_ID
+from sizing.scenario_money import MoneyFields
+from sizing.scenario_words import CATALOG_ID, PriceBasis, RegionGroup
 
-RegionGroup = Literal["us", "eu", "apac"]
-PriceBasis = Literal["on_demand", "spot", "committed_1y", "committed_3y"]
 Percentile = Literal[50, 95, 99]
 Provider = Literal["aws", "gcp", "azure", "oci", "lambda", "coreweave", "nebius", "runpod"]
 
@@ -24,7 +23,7 @@ def field_error(field: str, value: object, allowed: str) -> PydanticCustomError:
     )
 
 
-class ScenarioBase(BaseModel):
+class ScenarioBase(MoneyFields):
     """Fields that every family shares: what it is called, and the rules of the budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+RegionGroup = Literal["us", "eu", "apac"]
+PriceBasis = Literal["on_demand", "spot", "committed_1y", "committed_3y"]
 
 CATALOG_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 VERSION = r"^\d{1,4}(\.\d{1,4}){0,3}$"
@@ -16,7 +19,9 @@ MEASURED_SERVICE = (
     r"^(host-\d{1,2}(\.\d{1,4})?|[A-Za-z0-9][A-Za-z0-9._-]*)~[0-9a-f]{8}~(model|request)"
     rf"~{_TIMED}(,{_TIMED})*$"
 )
+OWN_PRICE = r"^[A-Za-z0-9][A-Za-z0-9._-]*~((on_demand|spot|committed_1y|committed_3y)~)?\d{1,7}(\.\d{1,20})?$"
 PATTERN_WORDS = {
+    OWN_PRICE: "an instance id, ~, the terms (on_demand, spot, committed_1y or committed_3y), ~ and USD per hour",
     CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
     VERSION: "a version such as 0.18, at most four numbers with dots",
     MEASURED_SERVICE: "instance or host-factor~fingerprint~model or request~rows=ms,rows=ms (an error may follow a time: ms:0.05)",

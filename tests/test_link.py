@@ -72,6 +72,9 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
         strategies["cpu_limit_vcpus"] = st.one_of(st.none(), st.floats(0.1, 64.0))
     if "spare_replicas" in strategies:
         strategies["spare_replicas"] = st.integers(0, 9)
+    if "own_prices" in strategies:
+        prices = ["aws-p5-48xlarge~40.5", "aws-t3-medium~spot~0.0000123", "x~committed_1y~3"]
+        strategies["own_prices"] = st.lists(st.sampled_from(prices), max_size=3, unique=True).map(tuple)
     if "model_instances_per_gpu" in strategies:
         strategies["model_instances_per_gpu"] = st.integers(1, 4)
     traffic = st.one_of(

@@ -35,6 +35,8 @@ LABELS = {
     "instances": "Instances",
     "region": "Region",
     "price_basis": "Price basis",
+    "discount_percent": "Discount on every price (%)",
+    "own_prices": "Prices of your own",
     "max_usd_per_month": "Budget (USD per month)",
     "utilization_cap": "Utilization cap (share)",
     "spare_replicas": "Spare replicas",

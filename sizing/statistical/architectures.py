@@ -12,6 +12,7 @@ from typing import Literal
 
 from sizing import cpu
 from sizing.catalog import Catalog
+from sizing.fleet import price_of
 from sizing.plan import Deployment
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import micro_batching, sizes
@@ -100,7 +101,7 @@ def _side(scenario: StatisticalScenario, catalog: Catalog, arch: Arch, d: Deploy
 def _cost_at(scenario: StatisticalScenario, catalog: Catalog, d: Deployment, stretch: float) -> float | None:
     """Cost [USD a month] with the model's call `stretch` times as long, sized anew; None if no count suffices."""
     instance = catalog.instance(d.instance)
-    price = instance.price(scenario.region, scenario.price_basis)
+    price = price_of(scenario, instance)
     workers = d.replicas // d.instances
     group = _stretched(d, stretch)
     outcome = sizes.sized(

@@ -16,6 +16,7 @@ import numpy as np
 from sizing import cpu
 from sizing.catalog import Catalog
 from sizing.catalog_rows import Instance
+from sizing.fleet import price_of
 from sizing.plan import Deployment
 from sizing.queueing_law import Floats
 from sizing.scenario import StatisticalScenario
@@ -79,7 +80,7 @@ def always_on(scenario: StatisticalScenario, catalog: Catalog, ranked: Sequence[
     kinds = []
     for d in ranked:
         instance = catalog.instance(d.instance)
-        price = instance.price(scenario.region, scenario.price_basis)
+        price = price_of(scenario, instance)
         service_ms = float(d.extra["service_ms"] or 0.0)
         one = float(d.extra["capacity_requests_per_s_per_instance"] or 0.0)
         if price is not None and one > 0.0:

@@ -14,7 +14,7 @@ from sizing.catalog import Catalog
 from sizing.catalog_rows import Instance
 from sizing.cpu import CpuSpeed
 from sizing.errors import InputError
-from sizing.fleet import Offer
+from sizing.fleet import Offer, price_of
 from sizing.plan import Rejection
 from sizing.queueing import mgc
 from sizing.scenario import StatisticalScenario
@@ -173,7 +173,7 @@ def compared(
     for record, setup in zip(records, setups, strict=True):
         times = predicted(plain, catalog, record, setup)
         instance = catalog.instances.get(setup.machine)
-        price = None if instance is None else instance.price(scenario.region, scenario.price_basis)
+        price = None if instance is None else price_of(scenario, instance)
         hourly = None if price is None else price.usd_per_hour * setup.instances
         per_s = record.requests_per_s
         each = hourly / 3600.0 / per_s if hourly is not None and per_s else None
