@@ -3,23 +3,21 @@
 import streamlit as st
 
 from sizing.catalog_rows import LlmModel
-from sizing.llm import batch_curve
 from sizing.llm.models import CUSTOM, OWN_BLOCK, parsed
 from sizing.plan import Plan
-from sizing.units import format_ms
 from ui import memory, speed
-from ui.charts import trade_off_chart
+from ui.answer_charts import cost_of_candidates
+from ui.charts_llm import parts_chart
 from ui.confidence import draw_confidence
 from ui.disaggregated import draw_disaggregated
-from ui.frame import plain
+from ui.draw import draw_chart
 from ui.frontier import draw_frontier
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.marginal import draw_marginal
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
-from ui.pages import chart, cost_of_candidates, sizing_page
+from ui.pages import sizing_page
 from ui.replay import draw_replay
-from ui.sketch import Curve
 from ui.state import PageState, widget_key
 from ui.variants import draw_variants
 
@@ -142,44 +140,6 @@ def _drafts(inputs: Inputs, model: LlmModel | None) -> dict[str, str]:
     return found
 
 
-def first_chart(state: PageState, plan: Plan) -> None:
-    best = plan.recommended
-    if best is None:
-        return
-    scenario = state.scenario
-    curve = batch_curve(scenario, state.catalog, best)
-    at = list(curve.batch).index(curve.chosen_batch)
-    limit, first = scenario.tpot_target_ms, scenario.ttft_target_ms
-    holds_to = curve.ttft_holds_to(first) if limit is not None or first is not None else None
-    shaded = "; shaded: limits hold in the mean, batch kept full" if holds_to is not None else ""
-    figure = trade_off_chart(
-        Curve(
-            "one replica, by batch size",
-            curve.output_tokens_per_s.tolist(),
-            curve.tpot_ms.tolist(),
-            low=curve.tpot_low_ms.tolist(),
-            high=curve.tpot_high_ms.tolist(),
-            labels=[str(b) if b & (b - 1) == 0 else "" for b in curve.batch.tolist()],
-        ),
-        x_title="throughput of one replica (output tokens/s)",
-        y_title="time per output token (ms)",
-        limit=limit,
-        limit_name=f"TPOT limit {format_ms(limit)}",
-        chosen=(float(curve.output_tokens_per_s[at]), float(curve.tpot_ms[at])),
-        chosen_name=f"batch limit: {curve.chosen_batch}",
-        shaded_to=holds_to,
-    )
-    chart(
-        figure,
-        key="trade-off",
-        title=f"Latency against throughput by batch size (numbers are batch sizes{shaded})",
-        alt="Time per output token against output tokens per second of one replica by batch size, with the limit and the chosen batch",
-    )
-    outside = speed.full_batch_words(curve, best, scenario)
-    if outside is not None:
-        st.caption(plain(outside))
-
-
 def more(state: PageState, plan: Plan) -> None:
     """The parts of memory by count, also when no deployment meets the scenario, and what the candidates cost."""
     scenario, catalog, best = state.scenario, state.catalog, plan.recommended
@@ -190,11 +150,11 @@ def more(state: PageState, plan: Plan) -> None:
     if best is not None:
         left, right = st.columns([1.6, 1], gap="medium")
         with left:
-            memory.draw_parts_chart(at, counts)
+            draw_chart(parts_chart(at, counts))
         with right:
-            cost_of_candidates(plan)
+            draw_chart(cost_of_candidates(plan))
     else:
-        memory.draw_parts_chart(at, counts)
+        draw_chart(parts_chart(at, counts))
     memory.draw_parts_table(at, counts)
 
 
@@ -221,4 +181,4 @@ def below(state: PageState, plan: Plan) -> None:
     memory.draw_drift(scenario, catalog, at)
 
 
-sizing_page("llm", "Large language model", controls=controls, first_chart=first_chart, more=more, below=below)
+sizing_page("llm", "Large language model", controls=controls, more=more, below=below)

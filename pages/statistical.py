@@ -1,29 +1,26 @@
 """Statistical models: workers, instances, percentiles and cost for a model of a known family and size."""
 
-import numpy as np
 import streamlit as st
 
 from sizing.plan import Plan
-from sizing.statistical import instances_curve, percentile_curve
 from sizing.statistical.own import resolved
 from sizing.units import format_bytes, format_ms
 from ui.architectures import draw_architectures
 from ui.autoscaling import draw_autoscaling
-from ui.charts import MemoryBar, count_chart, memory_chart, percentile_chart
+from ui.charts_statistical import instances_and_cost, memory_by_parts
+from ui.draw import beside, draw_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.load_test import draw_load_test
 from ui.measure_here import draw_measure_here
 from ui.own_statistical import own_in_use, own_statistical
-from ui.pages import beside, chart, sizing_page
+from ui.pages import sizing_page
 from ui.request_reply import from_request_to_reply
 from ui.results import facts
 from ui.runtimes import draw_runtimes
 from ui.serverless import draw_serverless
-from ui.sketch import Curve
 from ui.state import PageState, widget_key
 
 VISIBLE_SIZES = 3
-LOAD_POINTS = 60
 
 
 def controls(inputs: Inputs) -> None:
@@ -84,69 +81,15 @@ def _size(inputs: Inputs, name: str) -> None:
         inputs.number(name, placeholder="full tree" if name == "leaves" else "none")
 
 
-def first_chart(state: PageState, plan: Plan) -> None:
-    best = plan.recommended
-    if best is None:
-        return
-    curve = percentile_curve(state.scenario, state.catalog, best)
-    limits = {
-        f"p{p} limit {format_ms(v)}": v
-        for p in (50, 95, 99)
-        if (v := getattr(state.scenario, f"p{p}_target_ms")) is not None
-    }
-    figure = percentile_chart(
-        [Curve(name, curve.loads_per_s, getattr(curve, f"{name}_ms")) for name in ("p50", "p95", "p99")],
-        limits=limits,
-        load=curve.demanded_per_s,
-        stable_to=curve.stable_below_per_s,
-        holds_to=curve.capacity_per_s,
-        holds_name=f"targets and {state.scenario.utilization_cap:.0%} cap kept ",
-        chosen=(best.verdicts[-1].predicted_ms, f"this plan, p{best.verdicts[-1].percentile}"),
-        x_title="load on all instances (requests/s)",
-        y_title="time in system (ms)",
-    )
-    chart(
-        figure,
-        key="percentiles",
-        title=f"Latency against load on {best.instances} × {best.instance_type}",
-        alt="Median, 95th and 99th percentile of the time in system against load, with the limits, the demanded load, where the "
-        "limits hold and where the queue is not stable",
-    )
-
-
 def more(state: PageState, plan: Plan) -> None:
     best = plan.recommended
     if best is None:
         return
     left, right = beside()
     with left:
-        rate = best.throughput.requests_per_s
-        loads = np.linspace(0.0, max(2.0 * rate.demanded, 4.0 * rate.capacity / best.instances), LOAD_POINTS)[1:]
-        curve = instances_curve(state.scenario, state.catalog, loads, deployment=best)
-        figure = count_chart(
-            curve.loads_per_s,
-            curve.instances,
-            curve.usd_per_hour,
-            load=rate.demanded,
-            count=best.instances,
-            x_title="load (requests/s)",
-        )
-        chart(
-            figure,
-            key="count",
-            title=f"Instances and cost against load ({best.instance_type})",
-            alt="Instances and USD per hour against load",
-        )
+        draw_chart(instances_and_cost(state.scenario, state.catalog, best))
     with right:
-        memory = best.memory_per_instance
-        assert memory is not None
-        bar = MemoryBar(best.instance_type, memory.parts, memory.capacity_bytes, chosen=True)
-        chart(
-            memory_chart([bar], per="instance"),
-            key="memory",
-            title="Memory of one instance by parts",
-            alt="Memory parts in GiB against the instance's memory",
-        )
+        draw_chart(memory_by_parts(best))
         extra = best.extra
         # The runtime's own format, which need not be that of the file uploaded: skops is kept, a pickle is loaded.
         file_label = next((s.quantity for s in plan.working if s.quantity.startswith("Model file")), "Model file")
@@ -175,4 +118,4 @@ def below(state: PageState, plan: Plan) -> None:
     draw_load_test(state, plan)
 
 
-sizing_page("statistical", "Statistical model", controls=controls, first_chart=first_chart, more=more, below=below)
+sizing_page("statistical", "Statistical model", controls=controls, more=more, below=below)

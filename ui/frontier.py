@@ -18,9 +18,9 @@ from sizing.plan import Plan
 from sizing.planner import plan as planned
 from sizing.scenario import LlmScenario
 from sizing.units import MS_PER_S, format_ms, format_usd
+from ui.draw import beside, chart
 from ui.frame import plain
 from ui.memory_map import spread
-from ui.pages import beside, chart
 from ui.results import folded
 from ui.sketch import LIMIT, PALETTE, Sketch, log_ticks, titled
 from ui.state import PageState

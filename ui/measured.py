@@ -20,8 +20,8 @@ from sizing.errors import InputError
 from sizing.plan import Plan
 from sizing.scenario import DeepLearningScenario
 from sizing.units import format_bytes, format_ms
+from ui.draw import chart
 from ui.frame import plain
-from ui.pages import chart
 from ui.results import folded, table
 from ui.sketch import CHOSEN, PALETTE, Curve, Sketch, log_ticks, titled
 from ui.state import PageState, adopt, set_fields

@@ -22,10 +22,8 @@ from sizing.llm.whatif import what_ifs
 from sizing.plan import Deployment, Plan
 from sizing.scenario import LlmScenario
 from sizing.units import GIB, format_bytes
-from ui.charts import MemoryBar, memory_chart
 from ui.frame import plain
 from ui.memory_map import MapTexts, cells_of, replica_scenario, short_count, spread
-from ui.pages import chart
 from ui.results import facts, folded, table
 from ui.state import set_fields
 
@@ -119,32 +117,6 @@ def by_count(scenario: LlmScenario, catalog: Catalog, at: Hardware) -> tuple[Mem
     parts = at.memory.parts(sequences=max(1, min(held, scenario.batch or MAX_SEARCH_BATCH)), context_tokens=context)
     own = MemoryByCount(chosen, at.split, parts, at.memory.usable_bytes, held, at.memory.held_interval(context))
     return tuple(sorted((*others, own), key=lambda row: row.accelerators))
-
-
-def draw_parts_chart(at: Hardware, counts: Sequence[MemoryByCount]) -> None:
-    """Parts per accelerator against capacity, by how many share one copy, with the 80 % interval of their sum."""
-    bars = []
-    for row in counts:
-        low, high = row.max_sequences_interval
-        need = f"does not fit: needs {row.memory.used_bytes / GIB:,.0f} GiB"
-        held = f"holds {row.max_sequences:,} ({low:,} to {high:,})" if row.max_sequences else need
-        bars.append(
-            MemoryBar(
-                f"{row.accelerators} × ({spread(row.split)})<br>{held}",
-                grouped(row.memory.parts),
-                row.memory.capacity_bytes,
-                chosen=row.accelerators == at.split.accelerators,
-                low_bytes=row.memory.used_low_bytes,
-                high_bytes=row.memory.used_high_bytes,
-            )
-        )
-    chart(
-        memory_chart(bars, per="accelerator", order=ORDER, cut=True),
-        key="memory",
-        title=f"Memory per {at.name} when so many share one copy, filled with the requests that fit",
-        alt="Memory parts per accelerator in GiB against its capacity for one, two, four and eight accelerators, with the "
-        "80 percent interval of the sum",
-    )
 
 
 def draw_parts_table(at: Hardware, counts: Sequence[MemoryByCount]) -> None:

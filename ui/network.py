@@ -19,8 +19,8 @@ from sizing.plan import Deployment
 from sizing.scenario import DeepLearningScenario
 from sizing.units import GIB, MIB, format_bytes, format_ms
 from ui.charts import MemoryBar, memory_chart
+from ui.draw import chart
 from ui.frame import plain
-from ui.pages import chart
 from ui.results import folded, table
 from ui.sketch import PALETTE, Sketch, titled
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
 from sizing.plan import Plan
 from sizing.planner import remedies
-from ui import results
-from ui.charts import cost_chart
+from ui import answer_charts, results
+from ui.decide import draw_decisions
 from ui.downloads import take_away
+from ui.draw import draw_chart
 from ui.frame import draw_banners, draw_frame, plain
 from ui.inputs import Inputs
-from ui.sketch import CONFIG
 from ui.state import PageState, open_page, settle, unlinkable, write_address
 
-COST_BARS = 8
 _NO_LINK = "These inputs do not travel in a link: the address bar keeps the last ones that did. The YAML file below holds them all."
 
 
@@ -26,12 +24,11 @@ def sizing_page(
     title: str,
     *,
     controls: Callable[[Inputs], None],
-    first_chart: Callable[[PageState, Plan], None],
     more: Callable[[PageState, Plan], None],
     below: Callable[[PageState, Plan], None] | None = None,
 ) -> None:
-    """Draw one page: `controls` beside the answer, `first_chart` under it, `more` charts and facts, the ranking, what the
-    page has to say `below` it, then the working and what to take away."""
+    """Draw one page: `controls` beside the answer, the first chart under it, `more` charts and facts, the ranking, what the
+    page has to say `below` it, the sections every family has, then the working and what to take away."""
     draw_frame(title)
     state = open_page(kind)
     st.title(title)
@@ -52,34 +49,13 @@ def sizing_page(
             with st.spinner("Looking for the nearest change that would serve it"):
                 plan = plan.model_copy(update={"remedies": remedies(state.scenario, state.catalog)})
             results.remedies(plan)
-        first_chart(state, plan)
+        draw_chart(answer_charts.trade_off(state.scenario, state.catalog, plan))
     more(state, plan)
     results.ranking(plan)
+    draw_decisions(state, plan)
     if below is not None:
         below(state, plan)
     results.working(plan)
     take_away(plan, linkable=no_link is None)
     if no_link is None:
         write_address(state)
-
-
-def chart(figure: Any, *, key: str, alt: str, title: str) -> None:
-    """One chart under its title, with text for a reader who does not see it."""
-    st.markdown(f"**{title}**")
-    st.plotly_chart(figure, key=key, alt=alt, config=CONFIG, width="stretch")
-
-
-def cost_of_candidates(plan: Plan) -> None:
-    """The cost chart: what the cheapest candidates cost an hour."""
-    shown = plan.ranked[:COST_BARS]
-    chart(
-        cost_chart([f"{d.instances} × {d.instance_type}" for d in shown], [d.cost.usd_per_hour for d in shown]),
-        key="cost",
-        title="Cost of the candidates",
-        alt="USD per hour of the cheapest candidates",
-    )
-
-
-def beside() -> list[Any]:
-    """Two columns for charts on a wide screen, one under the other on a phone."""
-    return st.columns(2, gap="medium")

@@ -18,8 +18,8 @@ from sizing.planner import plan as planned
 from sizing.scenario import LlmScenario
 from sizing.units import format_ms
 from ui.charts import share_chart
+from ui.draw import chart
 from ui.frame import plain
-from ui.pages import chart
 from ui.results import facts, folded, table
 from ui.state import PageState
 

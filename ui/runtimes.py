@@ -13,9 +13,9 @@ from sizing.plan import Plan
 from sizing.scenario import StatisticalScenario
 from sizing.statistical.runtimes import RowTimes, RuntimeOutcome, outcomes, pick, pick_words, row_times
 from sizing.units import format_bytes, format_ms, format_usd
+from ui.draw import beside, chart
 from ui.frame import plain
 from ui.inputs import words
-from ui.pages import beside, chart
 from ui.results import folded, table
 from ui.sketch import CHOSEN, PALETTE, Sketch, log_ticks, titled
 

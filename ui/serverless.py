@@ -16,8 +16,8 @@ from sizing.scenario import StatisticalScenario
 from sizing.statistical.break_even import AlwaysOn, BreakEven, always_on, always_on_usd_per_month, break_even
 from sizing.statistical.serverless import ServerlessOption, assumptions, options
 from sizing.units import format_ms, format_usd
+from ui.draw import chart
 from ui.frame import plain
-from ui.pages import chart
 from ui.results import folded, table
 from ui.sketch import CHOSEN, PALETTE, Sketch, log_ticks, titled
 

@@ -24,8 +24,8 @@ from sizing.plan import Deployment
 from sizing.scenario import LlmScenario
 from sizing.units import format_ms
 from ui.charts import percentile_chart
+from ui.draw import beside, chart
 from ui.frame import plain
-from ui.pages import beside, chart
 from ui.results import folded, table
 from ui.sketch import CHOSEN, PALETTE, Curve, layout_of
 

@@ -1,0 +1,16 @@
+"""The sections that turn an answer of any family into a decision, in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sizing.plan import Plan
+from ui.state import PageState
+
+SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = ()
+
+
+def draw_decisions(state: PageState, plan: Plan) -> None:
+    """Draw each section; folded ones cost a changed control nothing until they are open."""
+    for draw in SECTIONS:
+        draw(state, plan)
