@@ -18,6 +18,7 @@ from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims,
 from sizing.llm import parameters
 from sizing.measure import command as measuring
 from sizing.planner import plan_with_remedies
+from sizing.recipes import recipes
 from sizing.scenario import (
     SCENARIO_TYPES,
     AnyScenario,
@@ -93,6 +94,24 @@ def _scenario(arguments: argparse.Namespace) -> int:
     return FOUND
 
 
+def _recipe(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.scenario)
+    made = recipes(scenario, catalog, plan_with_remedies(scenario, catalog))
+    if arguments.out is None:
+        for recipe in made:
+            print(f"# {recipe.title}: {recipe.file_name}. {recipe.how}")
+            print(recipe.text)
+        return FOUND if made else NONE_MEETS
+    directory = Path(arguments.out)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for recipe in made:
+            (directory / recipe.file_name).write_text(recipe.text, encoding="utf-8")
+    except OSError:
+        raise InputError("out", arguments.out, "a directory that can be written") from None
+    return FOUND if made else NONE_MEETS
+
+
 def _inspect(arguments: argparse.Namespace) -> int:
     found = inspect_file(arguments.file, name=Path(arguments.file).name, dims=parse_dims(arguments.dim))
     if arguments.summary:
@@ -154,6 +173,10 @@ def _parser() -> argparse.ArgumentParser:
     scenario = commands.add_parser("scenario", help="print the scenario of a link as YAML")
     scenario.add_argument("link", help=source)
     scenario.set_defaults(run=_scenario)
+    recipe = commands.add_parser("recipe", help="print the commands and manifests of the recommended deployment")
+    recipe.add_argument("scenario", help=source)
+    recipe.add_argument("--out", metavar="DIR", help="write them as files of this directory")
+    recipe.set_defaults(run=_recipe)
     inspect = commands.add_parser("inspect", help="print the facts of a model file")
     inspect.add_argument("file", help=READ_HERE)
     inspect.add_argument(

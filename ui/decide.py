@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sizing.plan import Plan
+from ui.recipes import draw_recipes
 from ui.state import PageState
 
-SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = ()
+SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (draw_recipes,)
 
 
 def draw_decisions(state: PageState, plan: Plan) -> None:
