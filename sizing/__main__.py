@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from sizing import catalog as catalogs
@@ -19,6 +20,7 @@ from sizing.llm import parameters
 from sizing.measure import command as measuring
 from sizing.planner import plan_with_remedies
 from sizing.recipes import recipes
+from sizing.refresh import command as refreshing
 from sizing.scenario import (
     SCENARIO_TYPES,
     AnyScenario,
@@ -140,6 +142,14 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _catalog(arguments: argparse.Namespace) -> int:
+    if arguments.action == "refresh":
+        return refreshing.run(
+            providers=arguments.provider,
+            prices=arguments.prices,
+            save=arguments.write,
+            accept_large=arguments.accept_large,
+            on=date.today(),
+        )
     catalog = catalogs.load()
     if arguments.action == "show":
         print(catalog_text(catalog, arguments.name), end="")
@@ -200,9 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("cases", help="a CSV file of measured cases")
     scored.add_argument("--out", help="write a row a case and quantity to this CSV file")
     scored.set_defaults(run=_score)
-    catalog = commands.add_parser("catalog", help="check the catalogs, or show one row or table")
-    catalog.add_argument("action", choices=("check", "show"))
+    catalog = commands.add_parser("catalog", help="check the catalogs, show one row or table, or look for new prices")
+    catalog.add_argument("action", choices=("check", "show", "refresh"))
     catalog.add_argument("name", nargs="?", default="", help="a table or the id of a row, for show")
+    refreshing.add_arguments(catalog.add_argument_group("refresh"))
     catalog.set_defaults(run=_catalog)
     return parser
 

@@ -88,12 +88,12 @@ def load(version: str | None = None, directory: Path | None = None) -> Catalog:
     ...
     sizing.errors.InputError: catalog: '2020-01-01.00000000' is not allowed; allowed is ...
     """
-    return _load(version, _directory(directory))
+    return _load(version, directory_of(directory))
 
 
 def available_versions(directory: Path | None = None) -> tuple[str, ...]:
     """Versions that `load` can open, oldest day first; the present one is the last."""
-    home = _directory(directory)
+    home = directory_of(directory)
     present = _load(None, home).version
     return (*(v for v in catalog_store.kept_versions(home) if v != present), present)
 
@@ -103,7 +103,7 @@ def freeze(directory: Path | None = None) -> Path:
 
     Parses the YAML anew and raises InputError if the catalog has problems.
     """
-    home = _directory(directory)
+    home = directory_of(directory)
     tables = catalog_store.read_yaml(catalog_store.read_files(home))
     problems = check(_catalog(tables))
     if problems:
@@ -147,7 +147,8 @@ def check(catalog: Catalog) -> list[str]:
     ]
 
 
-def _directory(directory: Path | None) -> Path:
+def directory_of(directory: Path | None = None) -> Path:
+    """Where the catalogs are: `directory`, else the environment variable SIZING_CATALOG_DIR, else those that ship."""
     return Path(directory or os.environ.get(DIRECTORY_VARIABLE) or SHIPPED_DIRECTORY).resolve()
 
 
