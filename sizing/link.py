@@ -22,6 +22,7 @@ from sizing.catalog_view import CatalogView
 from sizing.errors import InputError
 from sizing.errors import shown as quoted
 from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices, problems
+from sizing.scenario_money import MoneyFields
 
 AnyView = AnyScenario | CatalogView
 LINK_TYPES: dict[str, type[AnyView]] = {**SCENARIO_TYPES, "catalogs": CatalogView}
@@ -32,6 +33,9 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
+LATER_FIELDS = frozenset(MoneyFields.model_fields)
+"""Fields that scenarios did not have at first; a link that lacks no other is not cut off but older. Their usual values are
+those that were taken for granted before."""
 COMPRESSED = frozenset({"custom_config", "custom_network", "custom_model"})
 """Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json, the summary of a model."""
 MAX_COMPRESSED_TEXT = 20_000
@@ -65,7 +69,10 @@ class Decoded:
         if self.missing:
             shown = ", ".join(self.missing[:SHOWN_MISSING])
             more = f" and {len(self.missing) - SHOWN_MISSING} more fields" if len(self.missing) > SHOWN_MISSING else ""
-            said.append(f"The link lacks {shown}{more}: the usual values are used.")
+            if LATER_FIELDS.issuperset(self.missing):
+                said.append(f"The link is older than {shown}{more}: their usual values leave its answer as it was.")
+            else:
+                said.append(f"The link lacks {shown}{more}: the usual values are used.")
         return tuple(said)
 
 

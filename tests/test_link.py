@@ -120,6 +120,17 @@ def test_a_truncated_link_says_what_it_lacks() -> None:
     assert "runtime" in " ".join(links.from_query(cut).messages)
 
 
+@pytest.mark.parametrize("model", [LlmScenario, DeepLearningScenario, StatisticalScenario])
+def test_a_link_from_before_some_fields_says_so_and_asks_the_same(model: type[BaseModel]) -> None:
+    pairs = parse_qsl(links.to_query(model(), catalog_version=VERSION), keep_blank_values=True)
+    older = links.from_params([(name, value) for name, value in pairs if name not in links.LATER_FIELDS])
+    assert older.scenario == model()
+    assert len(older.messages) == 1
+    assert older.messages[0].startswith("The link is older than ")
+    cut = links.from_params(pairs[: len(pairs) // 2])
+    assert cut.messages[0].startswith("The link lacks ")
+
+
 @pytest.mark.parametrize(
     ("query", "field", "says"),
     [
