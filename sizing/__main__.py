@@ -14,6 +14,8 @@ from sizing import link as links
 from sizing import score
 from sizing.catalog import Catalog
 from sizing.catalog_view import CatalogView
+from sizing.comparison import as_json, comparison_text, slots
+from sizing.comparison_view import LETTERS, Comparison, comparison_of
 from sizing.errors import InputError
 from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims, summary_text
 from sizing.llm import parameters
@@ -45,8 +47,8 @@ def read_scenario(source: str) -> tuple[AnyScenario, Catalog]:
         decoded = links.from_link(source)
         if decoded.ignored:
             raise decoded.ignored[0]
-        if isinstance(decoded.scenario, CatalogView):
-            raise InputError("kind", "catalogs", f"one of {', '.join(SCENARIO_TYPES)}")
+        if isinstance(decoded.scenario, CatalogView | Comparison):
+            raise InputError("kind", decoded.scenario.kind, f"one of {', '.join(SCENARIO_TYPES)}")
         return decoded.scenario, _catalog_of(decoded.catalog)
     try:
         with Path(source).open(encoding="utf-8") as file:
@@ -94,6 +96,26 @@ def _scenario(arguments: argparse.Namespace) -> int:
     print(f"# catalog: {catalog.version}")
     print(scenario_to_yaml(scenario), end="")
     return FOUND
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    queries: list[str] = []
+    for source in arguments.scenarios:
+        if links.is_link(source) and not Path(source[:255]).is_file():
+            decoded = links.from_link(source)
+            if isinstance(decoded.scenario, Comparison):
+                queries.extend(decoded.scenario.queries)
+                continue
+        scenario, catalog = read_scenario(source)
+        queries.append(links.to_query(scenario, catalog_version=catalog.version))
+    if len(queries) > len(LETTERS):
+        raise InputError("scenarios", len(queries), f"at most {len(LETTERS)} to compare")
+    compared = slots(comparison_of(tuple(queries)))
+    print(
+        json.dumps(as_json(compared), indent=2, allow_nan=False) if arguments.json else comparison_text(compared),
+        end="",
+    )
+    return FOUND if all(s.best is not None for s in compared) else NONE_MEETS
 
 
 def _recipe(arguments: argparse.Namespace) -> int:
@@ -183,6 +205,10 @@ def _parser() -> argparse.ArgumentParser:
     scenario = commands.add_parser("scenario", help="print the scenario of a link as YAML")
     scenario.add_argument("link", help=source)
     scenario.set_defaults(run=_scenario)
+    compare = commands.add_parser("compare", help="print scenarios side by side: what differs in inputs and answers")
+    compare.add_argument("scenarios", nargs="+", help=source)
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    compare.set_defaults(run=_compare)
     recipe = commands.add_parser("recipe", help="print the commands and manifests of the recommended deployment")
     recipe.add_argument("scenario", help=source)
     recipe.add_argument("--out", metavar="DIR", help="write them as files of this directory")

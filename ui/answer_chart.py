@@ -13,15 +13,18 @@ from ui.sketch import Curve
 class AnswerChart:
     """A figure with its title, and its text for a reader who does not see it.
 
-    `curves` are the lines in it that can be laid over those of another scenario whose axes have the same titles.
+    `overlay` is the line in it that is laid over that of another scenario whose axes have the same titles, `chosen` the
+    chosen point on it, and `limit` a limit of the vertical axis with its name.
     """
 
     key: str
     title: str
     alt: str
     figure: go.Figure
-    curves: tuple[Curve, ...] = ()
     caption: str | None = None
+    overlay: Curve | None = None
+    chosen: tuple[float, float] | None = None
+    limit: tuple[float, str] | None = None
 
     @property
     def axes(self) -> tuple[str, str]:

@@ -38,13 +38,14 @@ def trade_off(scenario: DeepLearningScenario, catalog: Catalog, best: Deployment
         high=curve.latency_high_ms.tolist(),
         labels=[str(b) for b in curve.batch.tolist()],
     )
+    chosen = (float(curve.requests_per_s[at]), float(curve.latency_ms[at]))
     figure = trade_off_chart(
         line,
         x_title=f"throughput of {worker} (samples/s)",
         y_title="time of a batch (ms)",
         limit=limit,
         limit_name=f"latency limit {format_ms(limit)}",
-        chosen=(float(curve.requests_per_s[at]), float(curve.latency_ms[at])),
+        chosen=chosen,
         chosen_name=f"{chosen_batch_words(scenario).lower()}: {curve.chosen_batch:,}",
         knee=(float(curve.requests_per_s[bend]), float(curve.latency_ms[bend])),
         knee_name=f"knee: {curve.knee_batch}",
@@ -63,9 +64,11 @@ def trade_off(scenario: DeepLearningScenario, catalog: Catalog, best: Deployment
         f"Latency against throughput by batch size on one {best.accelerator_name or best.instance_type} (numbers are batch sizes)",
         "Time of a batch against samples per second of one worker by batch size, with the limit, the chosen batch and the knee",
         figure,
-        (line,),
         f"The knee, batch {curve.knee_batch:,}, has the most throughput for its latency: {where}. "
         "Beyond it latency grows faster than throughput.",
+        overlay=line,
+        chosen=chosen,
+        limit=None if limit is None else (limit, f"latency limit {format_ms(limit)}"),
     )
 
 

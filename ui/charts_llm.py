@@ -32,13 +32,14 @@ def trade_off(scenario: LlmScenario, catalog: Catalog, best: Deployment) -> Answ
         high=curve.tpot_high_ms.tolist(),
         labels=[str(b) if b & (b - 1) == 0 else "" for b in curve.batch.tolist()],
     )
+    chosen = (float(curve.output_tokens_per_s[at]), float(curve.tpot_ms[at]))
     figure = trade_off_chart(
         line,
         x_title="throughput of one replica (output tokens/s)",
         y_title="time per output token (ms)",
         limit=limit,
         limit_name=f"TPOT limit {format_ms(limit)}",
-        chosen=(float(curve.output_tokens_per_s[at]), float(curve.tpot_ms[at])),
+        chosen=chosen,
         chosen_name=f"batch limit: {curve.chosen_batch}",
         shaded_to=holds_to,
     )
@@ -47,8 +48,10 @@ def trade_off(scenario: LlmScenario, catalog: Catalog, best: Deployment) -> Answ
         f"Latency against throughput by batch size (numbers are batch sizes{shaded})",
         "Time per output token against output tokens per second of one replica by batch size, with the limit and the chosen batch",
         figure,
-        (line,),
         speed.full_batch_words(curve, best, scenario),
+        overlay=line,
+        chosen=chosen,
+        limit=None if limit is None else (limit, f"TPOT limit {format_ms(limit)}"),
     )
 
 

@@ -25,6 +25,8 @@ def trade_off(scenario: StatisticalScenario, catalog: Catalog, best: Deployment)
     lines = tuple(
         Curve(name, curve.loads_per_s.tolist(), getattr(curve, f"{name}_ms").tolist()) for name in ("p50", "p95", "p99")
     )
+    verdict = best.verdicts[-1]
+    binding = next(line for line in lines if line.name == f"p{verdict.percentile}")
     figure = percentile_chart(
         lines,
         limits=limits,
@@ -32,7 +34,7 @@ def trade_off(scenario: StatisticalScenario, catalog: Catalog, best: Deployment)
         stable_to=curve.stable_below_per_s,
         holds_to=curve.capacity_per_s,
         holds_name=f"targets and {scenario.utilization_cap:.0%} cap kept ",
-        chosen=(best.verdicts[-1].predicted_ms, f"this plan, p{best.verdicts[-1].percentile}"),
+        chosen=(verdict.predicted_ms, f"this plan, p{verdict.percentile}"),
         x_title="load on all instances (requests/s)",
         y_title="time in system (ms)",
     )
@@ -42,7 +44,11 @@ def trade_off(scenario: StatisticalScenario, catalog: Catalog, best: Deployment)
         "Median, 95th and 99th percentile of the time in system against load, with the limits, the demanded load, where the "
         "limits hold and where the queue is not stable",
         figure,
-        lines,
+        overlay=binding,
+        chosen=(curve.demanded_per_s, verdict.predicted_ms),
+        limit=None
+        if verdict.limit_ms is None
+        else (verdict.limit_ms, f"p{verdict.percentile} limit {format_ms(verdict.limit_ms)}"),
     )
 
 
@@ -64,7 +70,6 @@ def instances_and_cost(scenario: StatisticalScenario, catalog: Catalog, best: De
         f"Instances and cost against load ({best.instance_type})",
         "Instances and USD per hour against load",
         figure,
-        (Curve("instances needed", curve.loads_per_s.tolist(), curve.instances.tolist()),),
     )
 
 

@@ -19,6 +19,7 @@ PAGES = (
     ("pages/statistical.py", "Statistical"),
     ("pages/deep_learning.py", "Deep learning"),
     ("pages/llm.py", "LLM"),
+    ("pages/compare.py", "Compare"),
     ("pages/catalogs.py", "Catalogs"),
 )
 SHOWN_CHANGES = 8

@@ -110,6 +110,9 @@ LABELS = {
     "notes": "Notes",
 }
 WORDS = {
+    "llm": "Language model",
+    "deep_learning": "Deep learning model",
+    "statistical": "Statistical model",
     "us": "US",
     "eu": "Europe",
     "apac": "Asia Pacific",

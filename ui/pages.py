@@ -14,6 +14,7 @@ from ui.downloads import take_away
 from ui.draw import draw_chart
 from ui.frame import draw_banners, draw_frame, plain
 from ui.inputs import Inputs
+from ui.keep import keep_for_comparison
 from ui.state import PageState, open_page, settle, unlinkable, write_address
 
 _NO_LINK = "These inputs do not travel in a link: the address bar keeps the last ones that did. The YAML file below holds them all."
@@ -42,6 +43,7 @@ def sizing_page(
     inputs.show_errors()
     with answer_side:
         results.answer(plan, errors=bool(state.errors))
+        keep_for_comparison(state, plan)
         no_link = unlinkable(state)
         if no_link is not None:
             st.warning(plain(f"{_NO_LINK} {no_link}"))

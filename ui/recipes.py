@@ -19,7 +19,7 @@ from ui.frame import plain
 from ui.results import folded
 from ui.state import PageState
 
-TITLE = "Deploy it: commands and manifests for this plan"
+TITLE = "Hand it over: commands and manifests for this plan"
 FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the same archive for the same plan
 
 

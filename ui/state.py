@@ -22,6 +22,7 @@ from sizing.errors import InputError
 from sizing.plan import Plan
 from sizing.planner import plan
 from sizing.scenario import problems
+from sizing.scenario_base import ScenarioBase
 
 TOGETHER = {
     "model": ("model", "custom_config", "checkpoint_bytes", "custom_network"),
@@ -100,7 +101,7 @@ def _read_address(state: PageState) -> None:
 
 def _workable(state: PageState, scenario: Any) -> Any:
     """The scenario with each field that the catalog or the model refuses set to its usual value, and said in a banner."""
-    if isinstance(scenario, CatalogView):
+    if not isinstance(scenario, ScenarioBase):
         return scenario
     refused: list[InputError] = []
     try:
@@ -178,7 +179,7 @@ def _seed_controls(state: PageState, *, keep: Collection[str] = ()) -> None:
         if isinstance(value, tuple):
             value = ", ".join(str(v) for v in value) if name == "hidden_layers" else list(value)
         st.session_state[key] = value
-    if isinstance(state.scenario, CatalogView):
+    if not isinstance(state.scenario, ScenarioBase):
         return
     traffic = widget_key(state.kind, "traffic")
     if not (keep and traffic in st.session_state):

@@ -18,6 +18,7 @@ TITLES = {
     "statistical": "Statistical model",
     "deep_learning": "Deep learning model",
     "llm": "Large language model",
+    "compare": "Compare",
     "catalogs": "Catalogs",
 }
 EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u26ff\u2705\u274c\u2753-\u2757\u2b50\ufe0f]")
@@ -95,7 +96,7 @@ def test_at_most_eight_controls_in_sight_and_no_run_button(pages: dict[str, Page
     visible = page.locator(", ".join(f"[data-testid={widget}]" for widget in WIDGETS)).evaluate_all(
         "all => all.filter(e => e.checkVisibility() && !e.closest('[inert]')).length"
     )
-    assert visible == {"": 0, "catalogs": 5}.get(name, 8)
+    assert visible == {"": 0, "compare": 4, "catalogs": 5}.get(name, 8)
     buttons = page.get_by_test_id("stMain").get_by_role("button").all_inner_texts()
     assert not [text for text in buttons if re.search(r"\b(run|submit|calculate|apply|analy[sz]e)\b", text, re.I)]
 

@@ -37,6 +37,8 @@ def test_page_fits_a_phone(open_page: OpenPage, dashboard: str, name: str) -> No
         open_sections(page)
     elif name == "":
         assert top(page.get_by_text("For example:").first) < PHONE["height"]
+    elif name == "compare":
+        assert top(page.locator(".answer")) < PHONE["height"]
     else:
         assert top(page.get_by_test_id("stDataFrame")) < PHONE["height"]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
