@@ -1,4 +1,4 @@
-"""Command line: plan, link, scenario, inspect, measure, score, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
+"""Command line: plan, advise, link, scenario, inspect, measure, score, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from sizing import catalog as catalogs
 from sizing import link as links
 from sizing import score
+from sizing.advisor import advise, best_path
+from sizing.advisor import text as advice_words
 from sizing.catalog import Catalog
 from sizing.catalog_view import CatalogView
 from sizing.comparison import as_json, comparison_text, slots
@@ -83,6 +85,20 @@ def _plan(arguments: argparse.Namespace) -> int:
     else:
         print(plan_text(found), end="")
     return FOUND if found.recommended is not None else NONE_MEETS
+
+
+def _advise(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.scenario)
+    found = advise(scenario, catalog)
+    if found is None:
+        print(plan_text(plan_with_remedies(scenario, catalog)), end="")
+        return NONE_MEETS
+    path = best_path(scenario, catalog) if arguments.path else ()
+    if arguments.json:
+        print(json.dumps(advice_words.as_json(found, path), indent=2, allow_nan=False))
+    else:
+        print(advice_words.advice_text(found, path), end="")
+    return FOUND
 
 
 def _link(arguments: argparse.Namespace) -> int:
@@ -198,6 +214,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("scenario", help=source)
     plan.add_argument("--json", action="store_true", help="print the whole plan as JSON")
     plan.set_defaults(run=_plan)
+    advised = commands.add_parser("advise", help="print what would make the plan of a scenario cheaper or faster")
+    advised.add_argument("scenario", help=source)
+    advised.add_argument("--json", action="store_true", help="print all moves tried as JSON")
+    advised.add_argument("--path", action="store_true", help="also take the best moves one after the other")
+    advised.set_defaults(run=_advise)
     link = commands.add_parser("link", help="print the link of a scenario")
     link.add_argument("scenario", help=source)
     link.add_argument("--base", default=links.DEFAULT_BASE, help="address of the dashboard")

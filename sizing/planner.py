@@ -50,8 +50,13 @@ def plan(scenario: AnyScenario, catalog: Catalog) -> Plan:
     does not divide the heads, say).
     """
     start = perf_counter()
-    found = _FAMILIES[scenario.kind](scenario, catalog)
+    found = plan_unkept(scenario, catalog)
     return found.model_copy(update={"search": replace(found.search, seconds=perf_counter() - start)})
+
+
+def plan_unkept(scenario: AnyScenario, catalog: Catalog) -> Plan:
+    """The same, neither looked up nor kept: for many plans of which only a few figures are wanted."""
+    return _FAMILIES[scenario.kind](scenario, catalog)
 
 
 def plan_with_remedies(scenario: AnyScenario, catalog: Catalog) -> Plan:

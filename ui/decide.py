@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sizing.plan import Plan
+from ui.advisor import draw_advisor
 from ui.recipes import draw_recipes
 from ui.state import PageState
 
-SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (draw_recipes,)
+SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (draw_advisor, draw_recipes)
 
 
 def draw_decisions(state: PageState, plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -10,6 +11,7 @@ from sizing import link as links
 from sizing.comparison_view import comparison_of
 from sizing.errors import InputError
 from sizing.plan import Plan
+from sizing.scenario import AnyScenario
 from sizing.units import format_usd
 from ui.frame import plain
 from ui.state import PageState
@@ -67,6 +69,14 @@ def said(plan: Plan) -> str:
     if best is None:
         return f"{name}, no deployment found"
     return f"{name}, {best.instances} × {best.instance_type}, {format_usd(best.cost.usd_per_month)} a month"
+
+
+def compare_link(label: str, scenarios: Sequence[AnyScenario], version: str) -> None:
+    """A link to the comparison of scenarios under one catalog; nothing where one of them does not fit into a link."""
+    try:
+        _link(label, tuple(links.to_query(s, catalog_version=version) for s in scenarios))
+    except InputError:
+        return
 
 
 def _link(label: str, queries: tuple[str, ...]) -> None:
