@@ -9,6 +9,7 @@ from ui.answer_charts import cost_of_candidates
 from ui.charts_deep_learning import chosen_batch_words, memory_by_parts
 from ui.draw import beside, draw_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.inputs_fleet import load_and_terms
 from ui.load import draw_load
 from ui.measured import draw_measured
 from ui.network import draw_network
@@ -93,6 +94,7 @@ def controls(inputs: Inputs) -> None:
     }
     inputs.section("Batching and sharing of a GPU", batching, lambda: _sharing(inputs))
     hardware_and_price(inputs, category="either")
+    load_and_terms(inputs)
     title_and_notes(inputs)
 
 

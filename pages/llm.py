@@ -13,6 +13,7 @@ from ui.disaggregated import draw_disaggregated
 from ui.draw import draw_chart
 from ui.frontier import draw_frontier
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
+from ui.inputs_fleet import load_and_terms
 from ui.marginal import draw_marginal
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
@@ -45,6 +46,7 @@ def controls(inputs: Inputs) -> None:
     _spread(inputs, parsed(own).model if chosen == CUSTOM and own else catalog.llm_models.get(chosen))
     _levers(inputs)
     hardware_and_price(inputs, category="gpu")
+    load_and_terms(inputs)
     title_and_notes(inputs)
 
 

@@ -10,6 +10,7 @@ from ui.autoscaling import draw_autoscaling
 from ui.charts_statistical import instances_and_cost, memory_by_parts
 from ui.draw import beside, draw_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
+from ui.inputs_fleet import load_and_terms
 from ui.load_test import draw_load_test
 from ui.measure_here import draw_measure_here
 from ui.own_statistical import own_in_use, own_statistical
@@ -71,6 +72,7 @@ def controls(inputs: Inputs) -> None:
         inputs.number("peak_requests_per_s", placeholder="twice the load")
     from_request_to_reply(inputs)
     hardware_and_price(inputs, category="cpu")
+    load_and_terms(inputs)
     title_and_notes(inputs)
 
 

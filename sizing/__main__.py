@@ -18,6 +18,9 @@ from sizing.catalog import Catalog
 from sizing.catalog_view import CatalogView
 from sizing.comparison import as_json, comparison_text, slots
 from sizing.comparison_view import LETTERS, Comparison, comparison_of
+from sizing.cost_over_time.text import as_json as cost_json
+from sizing.cost_over_time.text import cost_text
+from sizing.cost_over_time.total import cost_over_time
 from sizing.errors import InputError
 from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims, summary_text
 from sizing.llm import parameters
@@ -134,6 +137,20 @@ def _compare(arguments: argparse.Namespace) -> int:
     return FOUND if all(s.best is not None for s in compared) else NONE_MEETS
 
 
+def _cost(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.scenario)
+    found = plan_with_remedies(scenario, catalog)
+    cost, best = cost_over_time(scenario, catalog, found), found.recommended
+    if cost is None or best is None:
+        print(plan_text(found), end="")
+        return NONE_MEETS
+    if arguments.json:
+        print(json.dumps(cost_json(cost, best), indent=2, allow_nan=False))
+    else:
+        print(cost_text(scenario, cost, best), end="")
+    return FOUND
+
+
 def _recipe(arguments: argparse.Namespace) -> int:
     scenario, catalog = read_scenario(arguments.scenario)
     made = recipes(scenario, catalog, plan_with_remedies(scenario, catalog))
@@ -230,6 +247,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("scenarios", nargs="+", help=source)
     compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
     compare.set_defaults(run=_compare)
+    cost = commands.add_parser("cost", help="print what a scenario costs over a week, a month and a year")
+    cost.add_argument("scenario", help=source)
+    cost.add_argument("--json", action="store_true", help="print it as JSON")
+    cost.set_defaults(run=_cost)
     recipe = commands.add_parser("recipe", help="print the commands and manifests of the recommended deployment")
     recipe.add_argument("scenario", help=source)
     recipe.add_argument("--out", metavar="DIR", help="write them as files of this directory")

@@ -23,6 +23,7 @@ from sizing.comparison_view import LETTERS, Comparison
 from sizing.errors import InputError
 from sizing.errors import shown as quoted
 from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices, problems
+from sizing.scenario_fleet import FleetFields
 from sizing.scenario_money import MoneyFields
 
 AnyView = AnyScenario | CatalogView | Comparison
@@ -34,7 +35,7 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
-LATER_FIELDS = frozenset(MoneyFields.model_fields)
+LATER_FIELDS = frozenset((*MoneyFields.model_fields, *FleetFields.model_fields))
 """Fields that scenarios did not have at first; a link that lacks no other is not cut off but older. Their usual values are
 those that were taken for granted before."""
 COMPRESSED = frozenset({"custom_config", "custom_network", "custom_model"})

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from sizing.scenario_fleet import FleetFields
 from sizing.scenario_money import MoneyFields
 from sizing.scenario_words import CATALOG_ID, PriceBasis, RegionGroup
 
@@ -23,7 +24,7 @@ def field_error(field: str, value: object, allowed: str) -> PydanticCustomError:
     )
 
 
-class ScenarioBase(MoneyFields):
+class ScenarioBase(FleetFields, MoneyFields):
     """Fields that every family shares: what it is called, and the rules of the budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

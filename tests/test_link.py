@@ -35,6 +35,11 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
             strategies[name] = IDS
         elif name == "hidden_layers":
             strategies[name] = st.lists(st.integers(1, 1000), max_size=4).map(tuple)
+        elif name == "load_table":
+            day = st.lists(st.floats(0.5, 100), min_size=24, max_size=24).map(tuple)
+            strategies[name] = st.one_of(st.just(()), day)
+        elif name in ("owned_years", "pue"):
+            strategies[name] = st.floats(1.0, 2.9)
         elif name in ("requests_per_s", "concurrency"):
             continue
         elif picks := choices(model, name):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from sizing.plan import Plan
 from ui.advisor import draw_advisor
+from ui.cost_over_time import draw_cost_over_time
 from ui.recipes import draw_recipes
 from ui.state import PageState
 
-SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (draw_advisor, draw_recipes)
+SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (draw_advisor, draw_cost_over_time, draw_recipes)
 
 
 def draw_decisions(state: PageState, plan: Plan) -> None:
