@@ -7,6 +7,7 @@ from sizing import link as links
 from sizing.scenario import SCENARIO_TYPES
 from ui.examples import headline, worked_examples
 from ui.frame import draw_frame, plain
+from ui.open_file import draw_open_file
 
 DOORS = (
     (
@@ -44,6 +45,8 @@ for column, (page, title, applies, example) in zip(st.columns(3), DOORS, strict=
         st.page_link(page, label=f"**{title}**", icon=":material/arrow_forward:")
         st.markdown(plain(applies))
         st.markdown(f"*For example:* {plain(headline(examples[example], catalog))}")
+
+draw_open_file()
 
 st.header("Worked examples", anchor="examples")
 for name, scenario in sorted(examples.items(), key=lambda item: list(SCENARIO_TYPES).index(item[1].kind)):

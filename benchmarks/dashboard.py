@@ -47,12 +47,12 @@ def chromium_path() -> str | None:
 
 
 @contextmanager
-def serve(environment: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """Start a dashboard, wait until it answers, stop it at the end."""
+def serve(environment: Mapping[str, str] | None = None, *, script: str = "app.py") -> Iterator[Served]:
+    """Start a dashboard from its script, wait until it answers, stop it at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     process = subprocess.Popen(
         command,

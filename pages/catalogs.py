@@ -19,6 +19,7 @@ TABLES = {
     "statistical_families": "Statistical families",
     "serverless": "Serverless",
     "statistical_steps": "Preprocessing steps",
+    "api_prices": "API prices",
 }
 
 draw_frame("Catalogs")

@@ -10,6 +10,7 @@ from ui.charts_deep_learning import chosen_batch_words, memory_by_parts
 from ui.draw import beside, draw_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.inputs_fleet import load_and_terms
+from ui.inputs_money import own_money
 from ui.load import draw_load
 from ui.measured import draw_measured
 from ui.network import draw_network
@@ -95,6 +96,7 @@ def controls(inputs: Inputs) -> None:
     inputs.section("Batching and sharing of a GPU", batching, lambda: _sharing(inputs))
     hardware_and_price(inputs, category="either")
     load_and_terms(inputs)
+    own_money(inputs)
     title_and_notes(inputs)
 
 

@@ -14,6 +14,7 @@ from ui.draw import draw_chart
 from ui.frontier import draw_frontier
 from ui.inputs import Inputs, hardware_and_price, title_and_notes, words
 from ui.inputs_fleet import load_and_terms
+from ui.inputs_money import own_money
 from ui.marginal import draw_marginal
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
@@ -47,6 +48,7 @@ def controls(inputs: Inputs) -> None:
     _levers(inputs)
     hardware_and_price(inputs, category="gpu")
     load_and_terms(inputs)
+    own_money(inputs)
     title_and_notes(inputs)
 
 

@@ -11,6 +11,7 @@ from ui.charts_statistical import instances_and_cost, memory_by_parts
 from ui.draw import beside, draw_chart
 from ui.inputs import Inputs, hardware_and_price, title_and_notes
 from ui.inputs_fleet import load_and_terms
+from ui.inputs_money import own_money
 from ui.load_test import draw_load_test
 from ui.measure_here import draw_measure_here
 from ui.own_statistical import own_in_use, own_statistical
@@ -73,6 +74,7 @@ def controls(inputs: Inputs) -> None:
     from_request_to_reply(inputs)
     hardware_and_price(inputs, category="cpu")
     load_and_terms(inputs)
+    own_money(inputs)
     title_and_notes(inputs)
 
 

@@ -1,4 +1,4 @@
-"""Command line: plan, advise, link, scenario, inspect, measure, score, catalog. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
+"""Command line of the sizing core. Exit 0 found, 1 nothing meets the scenario, 2 bad input (one line)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sizing import catalog as catalogs
 from sizing import link as links
-from sizing import score
+from sizing import score, snapshot_command
 from sizing.advisor import advise, best_path
 from sizing.advisor import text as advice_words
 from sizing.catalog import Catalog
@@ -106,7 +106,7 @@ def _advise(arguments: argparse.Namespace) -> int:
 
 def _link(arguments: argparse.Namespace) -> int:
     scenario, catalog = read_scenario(arguments.scenario)
-    print(links.to_link(scenario, catalog_version=catalog.version, base=arguments.base))
+    print(links.to_link(scenario, catalog_version=catalog.version, base=arguments.base, view=arguments.view))
     return FOUND
 
 
@@ -167,6 +167,18 @@ def _recipe(arguments: argparse.Namespace) -> int:
     except OSError:
         raise InputError("out", arguments.out, "a directory that can be written") from None
     return FOUND if made else NONE_MEETS
+
+
+def _snapshot(arguments: argparse.Namespace) -> int:
+    if arguments.check is not None:
+        if arguments.scenario is not None:
+            raise InputError("scenario", arguments.scenario, "left out with --check, as the file to check has its own")
+        return snapshot_command.check(arguments.check)
+    if arguments.scenario is None:
+        raise InputError("scenario", None, "a scenario to freeze, or --check with a snapshot")
+    scenario, catalog = read_scenario(arguments.scenario)
+    found = snapshot_command.write(scenario, catalog, arguments.out, on=date.today())
+    return FOUND if found.recommended is not None else NONE_MEETS
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -239,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     link = commands.add_parser("link", help="print the link of a scenario")
     link.add_argument("scenario", help=source)
     link.add_argument("--base", default=links.DEFAULT_BASE, help="address of the dashboard")
+    link.add_argument("--view", choices=(links.SUMMARY,), help="open it without controls, for those who decide")
     link.set_defaults(run=_link)
     scenario = commands.add_parser("scenario", help="print the scenario of a link as YAML")
     scenario.add_argument("link", help=source)
@@ -255,6 +268,11 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("scenario", help=source)
     recipe.add_argument("--out", metavar="DIR", help="write them as files of this directory")
     recipe.set_defaults(run=_recipe)
+    frozen = commands.add_parser("snapshot", help="freeze the answer to a scenario, or check a frozen one")
+    frozen.add_argument("scenario", nargs="?", help=source)
+    frozen.add_argument("-o", "--out", metavar="FILE", help="write it to this file instead of standard output")
+    frozen.add_argument("--check", metavar="FILE", help="verify a snapshot, and compare it with today's computation")
+    frozen.set_defaults(run=_snapshot)
     inspect = commands.add_parser("inspect", help="print the facts of a model file")
     inspect.add_argument("file", help=READ_HERE)
     inspect.add_argument(

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sizing import catalog_store
+from sizing.api_rows import ApiPrice
 from sizing.catalog_rows import Accelerator, CatalogRow, Instance, LlmModel, earliest_day
 from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
@@ -44,6 +45,7 @@ class Catalog:
     statistical_families: Mapping[str, StatisticalFamily]
     serverless: Mapping[str, ServerlessService]
     statistical_steps: Mapping[str, StatisticalStep]
+    api_prices: Mapping[str, ApiPrice]
 
     @property
     def as_of(self) -> date:
@@ -144,6 +146,7 @@ def check(catalog: Catalog) -> list[str]:
         *_llm_problems(catalog.llm_models.values()),
         *_deep_learning_problems(catalog.deep_learning_models.values()),
         *_serverless_problems(catalog.serverless.values()),
+        *_api_problems(catalog),
     ]
 
 
@@ -186,6 +189,7 @@ def _catalog(tables: catalog_store.Tables) -> Catalog:
         statistical_families=_by_id("statistical_families", tables.statistical_families),
         serverless=_by_id("serverless", tables.serverless),
         statistical_steps=_by_id("statistical_steps", tables.statistical_steps),
+        api_prices=_by_id("api_prices", tables.api_prices),
     )
 
 
@@ -280,6 +284,12 @@ SERVERLESS_RANGES = {
     "timeout_s": (1, 86_400),
     "idle_timeout_s": (10, 7200),
 }
+API_RANGES = {
+    "usd_per_million_input_tokens": (0.001, 1000),
+    "usd_per_million_output_tokens": (0.001, 1000),
+    "usd_per_million_cached_tokens": (0.0001, 1000),
+    "usd_per_1k_requests": (0.001, 10_000),
+}
 MEMORY_REPORTED_SHARE = (0.9, 1.1)
 """Reported or usable bytes over nominal GB: a driver keeps up to 7 % back, a GiB read as GB is 7 % too much."""
 
@@ -350,3 +360,12 @@ def _serverless_problems(rows: Iterable[ServerlessService]) -> Iterator[str]:
         for size in row.sizes:
             if size.memory_mib / size.vcpus > 4096:
                 yield f"{row.id}: {size.memory_mib} MiB with {size.vcpus} vCPUs is implausible; check the units."
+
+
+def _api_problems(catalog: Catalog) -> Iterator[str]:
+    for row in catalog.api_prices.values():
+        yield from _out_of_range(row, API_RANGES)
+        known = catalog.llm_models if row.kind == "llm" else catalog.deep_learning_models
+        for model in row.models:
+            if model not in known:
+                yield f"{row.id}: {model} is no model of the catalog."

@@ -19,6 +19,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from yaml.constructor import ConstructorError
 
+from sizing.api_rows import ApiPrice
 from sizing.catalog_rows import Accelerator, CatalogRow, Frozen, Instance, LlmModel
 from sizing.deep_learning_rows import DeepLearningModel
 from sizing.errors import InputError
@@ -33,6 +34,7 @@ TABLES: Mapping[str, type[CatalogRow]] = {
     "statistical_families": StatisticalFamily,
     "serverless": ServerlessService,
     "statistical_steps": StatisticalStep,
+    "api_prices": ApiPrice,
 }
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}\.[0-9a-f]{8}")
 _HEADER_DATE = re.compile(rb"^as_of: *['\"]?(\d{4}-\d{2}-\d{2})['\"]? *$", re.MULTILINE)
@@ -51,6 +53,7 @@ class Tables(Frozen):
     statistical_families: tuple[StatisticalFamily, ...]
     serverless: tuple[ServerlessService, ...] = ()
     statistical_steps: tuple[StatisticalStep, ...] = ()  # not in versions before 2026-11-25
+    api_prices: tuple[ApiPrice, ...] = ()  # nor these
 
 
 _TABLES_ADAPTER = TypeAdapter(Tables)

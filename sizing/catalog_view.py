@@ -19,6 +19,7 @@ Table = Literal[
     "statistical_families",
     "serverless",
     "statistical_steps",
+    "api_prices",
 ]
 TrustWord = Literal["cross_checked", "single_source", "recalled", "derived"]
 
@@ -50,6 +51,10 @@ COLUMN_UNITS = {
     "usd_per_vcpu_s": "USD/vCPU-s",
     "usd_per_million_requests": "USD",
     "usd_per_gb_transferred": "USD/GB",
+    "usd_per_million_input_tokens": "USD",
+    "usd_per_million_output_tokens": "USD",
+    "usd_per_million_cached_tokens": "USD",
+    "usd_per_1k_requests": "USD",
     "payload_limit_mib": "MiB",
     "timeout_s": "s",
     "idle_timeout_s": "s",

@@ -23,6 +23,10 @@ BASIS_WORDS = {
 }
 
 
+ENTERED = "entered by the user"
+"""Source of a price of the user's own."""
+
+
 @dataclass(frozen=True)
 class Offer:
     """An instance that the scenario's rules allow, with its price and accelerator (None on a CPU machine)."""
@@ -47,7 +51,7 @@ def price_of(scenario: ScenarioBase, instance: Instance, basis: PriceBasis | Non
                 usd_per_hour=own.usd_per_hour,
                 as_of=UNDATED,
                 kind="own",
-                source="entered by the user",
+                source=ENTERED,
             )
     if listed is None or not scenario.discount_percent:
         return listed

@@ -3,7 +3,8 @@
     /llm?v=1&catalog=2026-11-22.0a1b2c3d&kind=llm&model=llama-2-70b-hf&requests_per_s=10.0&...
 
 An empty value is None (or an empty list or text); lists are joined by commas. A field that cannot be used is reported
-by name and its usual value is used instead; nothing is dropped in silence.
+by name and its usual value is used instead; nothing is dropped in silence. `view=summary` beside the fields of a scenario
+opens its page without controls, for a reader who decides rather than explores.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sizing.errors import InputError
 from sizing.errors import shown as quoted
 from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices, problems
 from sizing.scenario_fleet import FleetFields
-from sizing.scenario_money import MoneyFields
+from sizing.scenario_money import MoneyFields, TokenPriceFields
 
 AnyView = AnyScenario | CatalogView | Comparison
 LINK_TYPES: dict[str, type[AnyView]] = {**SCENARIO_TYPES, "catalogs": CatalogView, "compare": Comparison}
@@ -35,7 +36,7 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
-LATER_FIELDS = frozenset((*MoneyFields.model_fields, *FleetFields.model_fields))
+LATER_FIELDS = frozenset((*MoneyFields.model_fields, *FleetFields.model_fields, *TokenPriceFields.model_fields))
 """Fields that scenarios did not have at first; a link that lacks no other is not cut off but older. Their usual values are
 those that were taken for granted before."""
 COMPRESSED = frozenset({"custom_config", "custom_network", "custom_model"})
@@ -74,6 +75,10 @@ QUERY_DICTIONARY = (
 DEFAULT_BASE = "http://localhost:8501"
 RESERVED = frozenset({"embed", "embed_options"})
 """Parameters that belong to the dashboard's frame, not to a scenario."""
+VIEW = "view"
+"""Parameter that says in which form the page of a scenario opens; without it, with all its controls."""
+SUMMARY = "summary"
+"""The one other form: the answer in plain words, without controls."""
 
 
 @dataclass(frozen=True)
@@ -129,22 +134,23 @@ def decompressed(text: str, dictionary: bytes = DICTIONARY) -> str | None:
         return None
 
 
-def to_params(scenario: AnyView, *, catalog_version: str) -> dict[str, str]:
-    """All fields of a scenario as query parameters, with `v` and `catalog` first."""
+def to_params(scenario: AnyView, *, catalog_version: str, view: str | None = None) -> dict[str, str]:
+    """All fields of a scenario as query parameters, with `v` and `catalog` first and the view, if any, last."""
     fields = {name: _text(getattr(scenario, name)) for name in type(scenario).model_fields}
     for name in COMPRESSED & set(fields):
         fields[name] = compressed(fields[name]) if fields[name] else ""
     for name in QUERIES & set(fields) if isinstance(scenario, Comparison) else ():
         fields[name] = compressed(fields[name], QUERY_DICTIONARY) if fields[name] else ""
-    return {"v": str(SCHEMA_VERSION), "catalog": catalog_version, **fields}
+    shown_as = {VIEW: view} if view is not None else {}
+    return {"v": str(SCHEMA_VERSION), "catalog": catalog_version, **fields, **shown_as}
 
 
-def to_query(scenario: AnyView, *, catalog_version: str) -> str:
+def to_query(scenario: AnyView, *, catalog_version: str, view: str | None = None) -> str:
     """Query string of a scenario, without the question mark.
 
     Raises InputError when it would pass 7,000 characters (long lists of instances or long notes).
     """
-    query = urlencode(to_params(scenario, catalog_version=catalog_version), safe=",")
+    query = urlencode(to_params(scenario, catalog_version=catalog_version, view=view), safe=",")
     if len(query) > MAX_LINK_CHARACTERS:
         raise InputError(
             "link",
@@ -154,9 +160,9 @@ def to_query(scenario: AnyView, *, catalog_version: str) -> str:
     return query
 
 
-def to_link(scenario: AnyView, *, catalog_version: str, base: str = DEFAULT_BASE) -> str:
-    """Link that opens the page of the scenario's kind with every field set."""
-    return f"{base.rstrip('/')}/{scenario.kind}?{to_query(scenario, catalog_version=catalog_version)}"
+def to_link(scenario: AnyView, *, catalog_version: str, base: str = DEFAULT_BASE, view: str | None = None) -> str:
+    """Link that opens the page of the scenario's kind with every field set; `view="summary"` opens it without controls."""
+    return f"{base.rstrip('/')}/{scenario.kind}?{to_query(scenario, catalog_version=catalog_version, view=view)}"
 
 
 def is_link(text: str) -> bool:
@@ -213,12 +219,16 @@ def from_params(pairs: Iterable[tuple[str, str]] | Mapping[str, str], *, kind: s
     if version is not None and version != str(SCHEMA_VERSION):
         raise InputError("v", version, f"schema version {SCHEMA_VERSION}, the one this dashboard reads")
     catalog = params.pop("catalog", None) or None
+    view = params.pop(VIEW, None)
     stated = params.pop("kind", None)
     if kind is not None and stated not in (None, kind):
         raise InputError("kind", stated, f"{kind} on this page")
     chosen = stated or kind
     if chosen not in LINK_TYPES:
         raise InputError("kind", chosen, f"one of {', '.join(LINK_TYPES)}")
+    if view is not None and (view != SUMMARY or chosen not in SCENARIO_TYPES):
+        only = f"{SUMMARY}, or no view at all" if chosen in SCENARIO_TYPES else "no view on this page"
+        ignored.append(InputError(VIEW, view, only))
     decoded = _decode(LINK_TYPES[chosen], params, ignored)
     lacking = set(LINK_TYPES[chosen].model_fields) - set(params) - {"kind"}
     whole = not version or chosen == "compare"  # fewer than four scenarios are no lack

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from sizing.scenario_base import CatalogId, Percentile, ScenarioBase
+from sizing.scenario_money import TokenPriceFields
 from sizing.scenario_words import VERSION
 
 WeightFormat = Literal[
@@ -17,7 +18,7 @@ KvFormat = Literal["bf16", "fp16", "fp8", "int8", "fp4"]
 LlmRuntime = Literal["vllm", "sglang", "tensorrt_llm", "llama_cpp"]
 
 
-class LlmScenario(ScenarioBase):
+class LlmScenario(TokenPriceFields, ScenarioBase):
     """A large language model under load."""
 
     kind: Literal["llm"] = "llm"

@@ -1,4 +1,4 @@
-"""What the user pays: a discount on the catalog's prices, and prices of their own for single instances."""
+"""What the user pays: a discount on the catalog's prices, prices of their own, an API's price, and their currency."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from sizing.scenario_words import OWN_PRICE, PriceBasis
+from sizing.scenario_energy import EnergyFields
+from sizing.scenario_words import CURRENCY, OWN_PRICE, PriceBasis
 
 OwnPriceText = Annotated[str, Field(pattern=OWN_PRICE, max_length=140)]
 
@@ -43,7 +44,7 @@ def own_price_text(instance: str, basis: PriceBasis, usd_per_hour: float) -> str
     return f"{instance}~{basis}~{Decimal(repr(usd_per_hour)):f}"
 
 
-class MoneyFields(BaseModel):
+class MoneyFields(EnergyFields):
     """Fields of the user's own prices; part of every scenario."""
 
     discount_percent: float = Field(
@@ -51,6 +52,15 @@ class MoneyFields(BaseModel):
     )
     own_prices: tuple[OwnPriceText, ...] = Field(
         (), description="Prices of your own: instance id, terms (such as on_demand) and USD per hour, joined by ~."
+    )
+    currency: str = Field(
+        "USD", pattern=CURRENCY, description="Currency in which costs are shown beside US dollars (ISO code)."
+    )
+    currency_per_usd: float = Field(
+        1.0, gt=0, le=1e6, description="Units of your currency for one US dollar; counts with another currency only."
+    )
+    api_usd_per_1k_requests: float | None = Field(
+        None, ge=0, le=1e6, description="What an API charges you [USD per 1,000 requests]; empty means none."
     )
 
     @field_validator("own_prices")
@@ -66,6 +76,23 @@ class MoneyFields(BaseModel):
                 raise _refused(text, "one price for each instance and terms")
             seen.add(price[:2])
         return texts
+
+
+class TokenPriceFields(BaseModel):
+    """Fields of an API that bills by the token; part of a language model's scenario."""
+
+    api_usd_per_million_input_tokens: float | None = Field(
+        None, ge=0, le=1e6, description="API price of your own [USD per 10^6 prompt tokens]; empty means the catalog's."
+    )
+    api_usd_per_million_output_tokens: float | None = Field(
+        None, ge=0, le=1e6, description="API price of your own [USD per 10^6 reply tokens]; empty means the catalog's."
+    )
+    api_usd_per_million_cached_tokens: float | None = Field(
+        None,
+        ge=0,
+        le=1e6,
+        description="API price of prompt tokens found in its cache [USD per 10^6]; empty means the prompt's price.",
+    )
 
 
 def _refused(text: str, allowed: str) -> PydanticCustomError:

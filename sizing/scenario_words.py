@@ -20,7 +20,9 @@ MEASURED_SERVICE = (
     rf"~{_TIMED}(,{_TIMED})*$"
 )
 OWN_PRICE = r"^[A-Za-z0-9][A-Za-z0-9._-]*~((on_demand|spot|committed_1y|committed_3y)~)?\d{1,7}(\.\d{1,20})?$"
+CURRENCY = r"^[A-Z]{3}$"
 PATTERN_WORDS = {
+    CURRENCY: "three capital letters such as EUR",
     OWN_PRICE: "an instance id, ~, the terms (on_demand, spot, committed_1y or committed_3y), ~ and USD per hour",
     CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
     VERSION: "a version such as 0.18, at most four numbers with dots",

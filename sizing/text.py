@@ -10,6 +10,7 @@ import yaml
 
 from sizing.catalog import Catalog
 from sizing.errors import InputError
+from sizing.money import price_words
 from sizing.plan import Deployment, Plan, Verdict
 from sizing.units import format_bytes, format_ms, format_usd
 
@@ -105,7 +106,7 @@ def _deployment(deployment: Deployment) -> Iterator[str]:
             f"  {format_usd(cost.usd_per_million_output_tokens)} per million output tokens "
             f"({format_usd(cost.usd_per_million_output_tokens_at_capacity)} at capacity)"
         )
-    marks = f" ({', '.join(cost.price_marks)})" if cost.price_marks else ""
-    yield f"  price: {cost.price_basis.replace('_', ' ')} in {cost.price_region}, of {cost.price_date}{marks}"
+    note = f"; {cost.price_note}" if cost.price_note else ""
+    yield f"  price: {price_words(cost)}, in {cost.price_region}{note}"
     for warning in deployment.warnings:
         yield f"  Warning: {warning}"

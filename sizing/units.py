@@ -80,3 +80,26 @@ def format_parameters(count: int) -> str:
         if count >= 0.9995 * size:
             return f"{count / size:.3g} {unit}"
     return f"{count:,}"
+
+
+def three_digits(value: float) -> str:
+    """A number as text, rounded to three significant digits, never with an exponent.
+
+    >>> three_digits(12345.6), three_digits(0.012345), three_digits(5.0)
+    ('12,300', '0.0123', '5')
+    """
+    return f"{float(f'{value:.3g}'):,.12g}"
+
+
+def format_scaled(value: float | None, unit: str) -> str:
+    """A small or large amount as text in three digits, with the SI prefix of its unit that reads best; a dash if unknown.
+
+    >>> format_scaled(0.0494, "Wh"), format_scaled(19_444.0, "W"), format_scaled(2.6e-5, "Wh"), format_scaled(0.0, "g")
+    ('49.4 mWh', '19.4 kW', '26 µWh', '0 g')
+    """
+    if value is None:
+        return "–"
+    for prefix, size in (("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("µ", 1e-6)):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g} {prefix}{unit}"
+    return f"{value / 1e-9:.3g} n{unit}" if value else f"0 {unit}"

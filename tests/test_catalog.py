@@ -61,6 +61,7 @@ def test_every_fact_is_there() -> None:
         "llm_models": 121,
         "deep_learning_models": 110,
         "serverless": 5,
+        "api_prices": 118,
     }
 
 

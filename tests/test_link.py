@@ -80,6 +80,8 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
     if "own_prices" in strategies:
         prices = ["aws-p5-48xlarge~40.5", "aws-t3-medium~spot~0.0000123", "x~committed_1y~3"]
         strategies["own_prices"] = st.lists(st.sampled_from(prices), max_size=3, unique=True).map(tuple)
+    if "currency" in strategies:
+        strategies["currency"] = st.from_regex(r"[A-Z]{3}", fullmatch=True)
     if "model_instances_per_gpu" in strategies:
         strategies["model_instances_per_gpu"] = st.integers(1, 4)
     traffic = st.one_of(
@@ -132,7 +134,7 @@ def test_a_link_from_before_some_fields_says_so_and_asks_the_same(model: type[Ba
     assert older.scenario == model()
     assert len(older.messages) == 1
     assert older.messages[0].startswith("The link is older than ")
-    cut = links.from_params(pairs[: len(pairs) // 2])
+    cut = links.from_params(pairs[: len(pairs) // 2], kind=model.model_fields["kind"].default)
     assert cut.messages[0].startswith("The link lacks ")
 
 
@@ -223,3 +225,30 @@ def test_a_compressed_text_cannot_unpack_to_more_than_a_scenario_holds() -> None
     assert links.decompressed(links.compressed("a" * links.MAX_COMPRESSED_TEXT)) is not None
     assert links.decompressed(links.compressed("a" * (links.MAX_COMPRESSED_TEXT + 1))) is None
     assert links.decompressed(links.compressed("a" * 10_000_000)) is None
+
+
+def test_the_summary_is_the_same_scenario_in_another_view() -> None:
+    scenario = LlmScenario(prompt_tokens=77)
+    whole = links.to_link(scenario, catalog_version=VERSION)
+    summary = links.to_link(scenario, catalog_version=VERSION, view=links.SUMMARY)
+    assert summary == f"{whole}&view=summary"
+    assert links.from_link(summary) == links.from_link(whole)
+
+
+@pytest.mark.parametrize(
+    ("query", "allowed"), [("kind=llm&view=poster", "summary"), ("kind=catalogs&view=summary", "no view")]
+)
+def test_an_unknown_view_is_named_and_the_scenario_kept(query: str, allowed: str) -> None:
+    decoded = links.from_query(query)
+    assert [problem.field for problem in decoded.ignored] == ["view"]
+    assert allowed in decoded.messages[0]
+
+
+def test_a_link_too_long_with_its_view_is_said() -> None:
+    room = links.MAX_LINK_CHARACTERS - len(links.to_query(LlmScenario(), catalog_version=VERSION))
+    scenario = LlmScenario(model="custom", instances=("x" * 99,) * (room // 100))
+    assert len(links.to_query(scenario, catalog_version=VERSION)) <= links.MAX_LINK_CHARACTERS
+    rest = links.MAX_LINK_CHARACTERS - len(links.to_query(scenario, catalog_version=VERSION))
+    scenario = scenario.model_copy(update={"name": "n" * min(rest, 120)})
+    with pytest.raises(InputError, match="link"):
+        links.to_query(scenario, catalog_version=VERSION, view=links.SUMMARY)

@@ -7,10 +7,18 @@ from collections.abc import Callable
 from sizing.plan import Plan
 from ui.advisor import draw_advisor
 from ui.cost_over_time import draw_cost_over_time
+from ui.energy import draw_energy
 from ui.recipes import draw_recipes
+from ui.self_host import draw_self_host
 from ui.state import PageState
 
-SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (draw_advisor, draw_cost_over_time, draw_recipes)
+SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (
+    draw_advisor,
+    draw_cost_over_time,
+    draw_self_host,
+    draw_energy,
+    draw_recipes,
+)
 
 
 def draw_decisions(state: PageState, plan: Plan) -> None:

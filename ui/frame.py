@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
 from sizing import catalog as catalogs
+from sizing import link as links
 from ui.state import PageState, use_present_catalog
 
 PRODUCT = "Inference sizing"
@@ -49,6 +52,8 @@ h3 {font-size: 1.12rem !important; padding: .3rem 0 .1rem 0 !important;}
   .st-key-split > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
   .st-key-split > [data-testid="stHorizontalBlock"] {flex-direction: row-reverse;}
 }
+a.go {display: inline-block; padding: .35rem .8rem; border: 1px solid currentColor; border-radius: .5rem; font-size: .92rem;
+  text-decoration: none;}
 .slo .narrow {display: none;}
 @media (max-width: 768px) {.slo .wide {display: none;} .slo .narrow {display: block;} .slo {font-size: .82rem;}}
 @media print {.st-key-nav, .st-key-inputs, .st-key-copy {display: none !important;}}
@@ -104,8 +109,26 @@ def draw_frame(title: str) -> None:
             st.html(_COPY, unsafe_allow_javascript=True)
 
 
-def draw_banners(state: PageState) -> None:
-    """What of the link was not taken as it stands, and what changed since an older catalog. Plain text, never markup."""
+def draw_quiet_frame(title: str) -> None:
+    """The frame of a page without controls or navigation: its title says the answer."""
+    st.set_page_config(page_title=title, page_icon=str(ICON), layout="wide")
+    _settled_process()
+    st.html(_STYLE)
+
+
+def same_page_link(label: str, params: Mapping[str, str], *, new_tab: bool = False) -> None:
+    """A link to the page one is on, with other parameters. It loads the page anew: Streamlit's own link to the same page
+    leaves the old parameters in the address bar. Relative, so that it holds under any base path."""
+    address = escape(f"?{urlencode(params, safe=',')}")
+    target = "_blank" if new_tab else "_self"
+    st.html(f'<a class="go" href="{address}" target="{target}">{escape(label)}</a>')
+
+
+def draw_banners(state: PageState, *, view: str | None = None) -> None:
+    """What of the link was not taken as it stands, and what changed since an older catalog. Plain text, never markup.
+
+    In a view without controls the present catalog is a link away, not a button.
+    """
     if state.banners:
         st.warning(plain("\n".join(["This link was not taken as it stands:", *(f"- {b}" for b in state.banners)])))
     if state.said:
@@ -130,7 +153,12 @@ def draw_banners(state: PageState) -> None:
                 )
             )
         )
-        st.button("Answer from the present catalog", on_click=use_present_catalog, args=(state.kind,))
+        label = "Answer from the present catalog"
+        if view is None:
+            st.button(label, on_click=use_present_catalog, args=(state.kind,))
+        else:
+            params = links.to_params(state.scenario, catalog_version=present.version, view=view)
+            same_page_link(label, {**params, **({"embed": "true"} if st.context.is_embedded else {})})
 
 
 def folding(title: str, key: str) -> Any:

@@ -54,6 +54,14 @@ LABELS = {
     "pue": "Power of the building over its servers (PUE)",
     "discount_percent": "Discount on every price (%)",
     "own_prices": "Prices of your own",
+    "currency": "Currency shown beside USD",
+    "currency_per_usd": "Your currency for 1 USD",
+    "api_usd_per_1k_requests": "API: USD per 1,000 requests",
+    "api_usd_per_million_input_tokens": "API: USD per million prompt tokens",
+    "api_usd_per_million_output_tokens": "API: USD per million reply tokens",
+    "api_usd_per_million_cached_tokens": "API: USD per million cached tokens",
+    "power_share_of_tdp": "Power of a board (share of its TDP)",
+    "grid_g_co2_per_kwh": "CO2 of your electricity (g per kWh)",
     "max_usd_per_month": "Budget (USD per month)",
     "utilization_cap": "Utilization cap (share)",
     "spare_replicas": "Spare replicas",
@@ -271,12 +279,19 @@ class Inputs:
         place, key, text, hint = self._open(name)
         self.values[name] = place.checkbox(text, key=key, help=hint)
 
-    def several(self, name: str, options: Iterable[Any] | None = None, *, names: Callable[[Any], str] = words) -> None:
-        """Any number of a field's choices; none means all."""
+    def several(
+        self,
+        name: str,
+        options: Iterable[Any] | None = None,
+        *,
+        names: Callable[[Any], str] = words,
+        placeholder: str = "any",
+    ) -> None:
+        """Any number of a field's choices; none means all, or what the placeholder says."""
         place, key, text, hint = self._open(name)
         listed = list(options) if options is not None else list(choices(self._type, name))
         listed += [value for value in st.session_state.get(key, []) if value not in listed]
-        picked = place.multiselect(text, listed, key=key, format_func=names, help=hint, placeholder="any")
+        picked = place.multiselect(text, listed, key=key, format_func=names, help=hint, placeholder=placeholder)
         self.values[name] = tuple(picked)
 
     def text(self, name: str, *, area: bool = False, placeholder: str | None = None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from sizing import link as links
 from sizing.plan import Plan
 from sizing.planner import remedies
 from ui import answer_charts, results
@@ -16,6 +17,7 @@ from ui.frame import draw_banners, draw_frame, plain
 from ui.inputs import Inputs
 from ui.keep import keep_for_comparison
 from ui.state import PageState, open_page, settle, unlinkable, write_address
+from ui.summary import summary_page
 
 _NO_LINK = "These inputs do not travel in a link: the address bar keeps the last ones that did. The YAML file below holds them all."
 
@@ -29,7 +31,11 @@ def sizing_page(
     below: Callable[[PageState, Plan], None] | None = None,
 ) -> None:
     """Draw one page: `controls` beside the answer, the first chart under it, `more` charts and facts, the ranking, what the
-    page has to say `below` it, the sections every family has, then the working and what to take away."""
+    page has to say `below` it, the sections every family has, then the working and what to take away. A link with
+    `view=summary` gets the page without controls."""
+    if st.query_params.get(links.VIEW) == links.SUMMARY:
+        summary_page(kind)
+        return
     draw_frame(title)
     state = open_page(kind)
     st.title(title)
@@ -58,6 +64,6 @@ def sizing_page(
     if below is not None:
         below(state, plan)
     results.working(plan)
-    take_away(plan, linkable=no_link is None)
+    take_away(plan, state.catalog, linkable=no_link is None)
     if no_link is None:
         write_address(state)

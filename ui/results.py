@@ -9,7 +9,9 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from sizing.plan import Deployment, Plan, Verdict
+from sizing.money import in_currency, is_own, price_words, rate_words
+from sizing.plan import Cost, Deployment, Plan, Verdict
+from sizing.scenario import AnyScenario
 from sizing.units import format_bytes, format_ms, format_usd
 from ui.frame import folding, plain
 from ui.inputs import words
@@ -31,11 +33,20 @@ def answer(plan: Plan, *, errors: bool) -> None:
     best = plan.recommended
     if best is None:
         return
-    st.html(_limits(best))
-    _metrics(best)
+    if plan.scenario.currency != "USD":
+        st.caption(plain(_currency_words(plan.scenario, best.cost)))
+    st.html(limits_table(best))
+    _metrics(plan.scenario, best)
 
 
-def _limits(deployment: Deployment) -> str:
+def _currency_words(scenario: AnyScenario, cost: Cost) -> str:
+    """The costs of the answer in the user's own currency, with the rate."""
+    month, hour = in_currency(cost.usd_per_month, scenario), in_currency(cost.usd_per_hour, scenario)
+    return f"In {scenario.currency}: {month} a month, {hour} an hour, {rate_words(scenario)}."
+
+
+def limits_table(deployment: Deployment) -> str:
+    """HTML of each limit with its prediction, interval, margin and verdict, and what binds."""
     rows = "".join(_limit_row(v) for v in deployment.verdicts)
     return (
         '<table class="slo"><thead><tr><th></th><th>Limit</th><th>Predicted</th><th class="wide">80 % interval</th>'
@@ -61,7 +72,7 @@ def _limit_row(v: Verdict) -> str:
     )
 
 
-def _metrics(best: Deployment) -> None:
+def _metrics(scenario: AnyScenario, best: Deployment) -> None:
     cost = best.cost
     machines = f"{best.instances} × {best.instance_type}"
     with st.container(horizontal=True, gap="small"):
@@ -71,7 +82,15 @@ def _metrics(best: Deployment) -> None:
             else f"{best.replicas} worker{'s' if best.replicas > 1 else ''}"
         )
         st.metric("Machines", machines, help=f"{best.provider}, {best.region}: {detail}", width="stretch")
-        st.metric("Cost per month", format_usd(cost.usd_per_month), help="Hourly price x 730 h.", width="stretch")
+        st.metric(
+            "Cost per month",
+            format_usd(cost.usd_per_month),
+            in_currency(cost.usd_per_month, scenario),
+            delta_color="off",
+            delta_arrow="off",
+            help="Hourly price x 730 h.",
+            width="stretch",
+        )
         st.metric("Cost per hour", format_usd(cost.usd_per_hour), width="stretch")
         if cost.usd_per_million_output_tokens is not None:
             st.metric(
@@ -87,12 +106,11 @@ def _metrics(best: Deployment) -> None:
                 help=f"At the demanded load; {format_usd(cost.usd_per_1k_requests_at_capacity * 1000)} at capacity.",
                 width="stretch",
             )
-    marks = f" ({', '.join(cost.price_marks)})" if cost.price_marks else ""
     rate = best.throughput.requests_per_s
     st.caption(
         plain(
-            f"{detail}, {words(best.runtime)}; {words(best.provider)} {best.region}, {cost.price_basis.replace('_', ' ')} price of "
-            f"{cost.price_date}{marks}. Serves {rate.demanded:,.4g} of {rate.capacity:,.4g} requests/s possible "
+            f"{detail}, {words(best.runtime)}; {words(best.provider)} {best.region}, {price_words(cost)}. "
+            f"Serves {rate.demanded:,.4g} of {rate.capacity:,.4g} requests/s possible "
             f"({best.utilization:.0%} utilization)." + (f" Price: {cost.price_note}." if cost.price_note else "")
         )
     )
@@ -140,6 +158,11 @@ def ranking(plan: Plan) -> None:
                 "Load (%)": st.column_config.NumberColumn(format="%.0f"),
             },
         )
+    off = plan.scenario.discount_percent
+    if off and not all(is_own(d.cost) for d in plan.ranked):
+        st.caption(
+            plain(f"List prices are less your discount of {off:g} %; prices of your own are as you entered them.")
+        )
     if plan.rejected:
         reasons = Counter(r.constraint for r in plan.rejected).most_common()
         title = f"Dropped: {dropped} ({', '.join(f'{n} by {plain(name)}' for name, n in reasons)})"
@@ -176,7 +199,7 @@ def _row(d: Deployment, *, tokens: bool) -> dict[str, object]:
             round(latency.predicted_ms, 3) if latency else None
         ),
         "Load (%)": d.utilization * 100,
-        "Price date": d.cost.price_date + ("*" if d.cost.price_marks else ""),
+        "Price date": "your own" if is_own(d.cost) else d.cost.price_date + ("*" if d.cost.price_marks else ""),
     }
 
 

@@ -229,9 +229,9 @@ def settle_view(state: PageState, values: dict[str, Any]) -> CatalogView:
     return state.scenario
 
 
-def write_address(state: PageState) -> None:
-    """Put the scenario of the answer on screen into the address bar, if it is not there already."""
-    params = links.to_params(state.scenario, catalog_version=state.catalog_version)
+def write_address(state: PageState, *, view: str | None = None) -> None:
+    """Put the scenario of the answer on screen into the address bar, if it is not there already, with the view it is in."""
+    params = links.to_params(state.scenario, catalog_version=state.catalog_version, view=view)
     if st.query_params.to_dict() != params:
         st.query_params.from_dict(params)
     state.written = params

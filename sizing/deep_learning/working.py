@@ -12,6 +12,7 @@ from sizing.deep_learning.pipeline import shares
 from sizing.deep_learning.runtime_memory import memory_rule
 from sizing.deep_learning.runtimes import element_bytes
 from sizing.deep_learning.search import Choice
+from sizing.money import price_source
 from sizing.plan import Deployment, Step
 from sizing.scenario import DeepLearningScenario
 from sizing.units import GIB, HOURS_PER_MONTH
@@ -278,7 +279,7 @@ def _count_steps(scenario: DeepLearningScenario, choice: Choice, best: Deploymen
             with_numbers=f"{best.instances} x {best.cost.usd_per_instance_hour:g} x {HOURS_PER_MONTH}",
             value=best.cost.usd_per_month,
             unit="USD",
-            source=f"{best.cost.price_source}, {best.cost.price_date}",
+            source=price_source(best.cost),
             trust=", ".join(best.cost.price_marks) or "as listed",
         ),
     )

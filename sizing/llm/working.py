@@ -15,6 +15,7 @@ from sizing.llm.search import PERCENTILE_COLUMN, Choice
 from sizing.llm.sharding import weights_bytes_per_rank
 from sizing.llm.speed import decode, prefill
 from sizing.llm.work import select, stack
+from sizing.money import price_source
 from sizing.plan import Deployment, Step
 from sizing.scenario import LlmScenario
 from sizing.units import HOURS_PER_MONTH, format_bytes
@@ -234,7 +235,7 @@ def _fleet_steps(scenario: LlmScenario, choice: Choice, best: Deployment) -> tup
             with_numbers=f"{best.instances} x {price.usd_per_instance_hour:g} USD",
             value=price.usd_per_hour,
             unit="USD/h",
-            source=f"{price.price_source} ({price.price_date})",
+            source=price_source(price),
             trust=", ".join(price.price_marks) or choice.offer.price.kind,
         ),
         Step(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sizing import cpu
+from sizing.money import price_source
 from sizing.plan import Deployment, Rejection, Step, nearest_miss
 from sizing.scenario import StatisticalScenario
 from sizing.statistical import serving_words, warm_up
@@ -351,7 +352,7 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
             f"x {HOURS_PER_MONTH} h a month",
             value=best.cost.usd_per_hour,
             unit="USD per hour",
-            source=f"{best.cost.price_source} ({best.cost.price_date}, {best.cost.price_region})",
+            source=price_source(best.cost),
             trust=", ".join(best.cost.price_marks) or "list price",
         ),
     ]

@@ -104,9 +104,10 @@ def test_at_most_eight_controls_in_sight_and_no_run_button(pages: dict[str, Page
 @pytest.mark.parametrize("name", SIZING_PAGES)
 def test_closed_sections_say_their_present_values(pages: dict[str, Page], name: str) -> None:
     titles = pages[name].locator(".st-key-inputs [data-testid=stExpander] summary p").all_inner_texts()
-    assert len(titles) == {"llm": 6}.get(name, 5)
+    assert len(titles) == {"llm": 7}.get(name, 6)
     assert sum("cap 70%" in title for title in titles) == 1
-    assert re.search(r"any cloud, US, on demand, no budget limit$", titles[-2])
+    assert re.search(r"any cloud, US, on demand, no budget limit$", titles[-3])
+    assert titles[-2].endswith("list prices, USD")
 
 
 @pytest.mark.parametrize("name", SIZING_PAGES)

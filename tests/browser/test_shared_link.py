@@ -51,6 +51,9 @@ BUDGET: list[Change] = [
     (choose, ("Region", "Europe"), "region", "eu"),
     (choose, ("Price basis", "Spot"), "price_basis", "spot"),
     *_numbers(max_usd_per_month=900000.5),
+    *_numbers(discount_percent=12.5, currency_per_usd=0.92, api_usd_per_1k_requests=0.75),
+    (type_text, ("Currency shown beside USD", "EUR"), "currency", "EUR"),
+    *_numbers(power_share_of_tdp=0.55, grid_g_co2_per_kwh=120.5),
 ]
 WORDS: list[Change] = [
     (type_text, ("Title", "Café & co: 100 % = all? #1"), "name", "Café & co: 100 % = all? #1"),
@@ -74,6 +77,8 @@ CHANGES: dict[str, list[Change]] = {
         *_numbers(history_kept_share=0.9, seconds_between_turns=12.5, kv_offload_gib=8.5, arrival_squared_cv=1.5),
         *_numbers(prompt_cv=0.4, output_cv=0.3, checkpoint_bytes=6500000000),
         *BUDGET,
+        *_numbers(api_usd_per_million_input_tokens=0.25, api_usd_per_million_output_tokens=0.8),
+        *_numbers(api_usd_per_million_cached_tokens=0.05),
         *WORDS,
     ],
     "deep_learning": [
@@ -149,6 +154,19 @@ def _narrow_to_the_chosen_hardware(page: Page) -> set[str]:
     return {"accelerators", "providers", "instances"}
 
 
+def _price_the_chosen_instance(page: Page) -> None:
+    """Enter a price of one's own for the recommended instance, below its present one, so that the answer stays."""
+    best = assert_answers_its_link(page).recommended
+    assert best is not None
+    box = page.get_by_role("combobox", name="Add a price of your own for", exact=True)
+    box.click()
+    box.press_sequentially(f"{best.instance_type} ({words(best.provider)})")
+    redraw(page, lambda: page.get_by_role("option").first.click())
+    type_number(page, "Your price (USD per hour)", 0.0125)
+    redraw(page, lambda: page.get_by_role("button", name="Add this price").click())
+    assert field(page, "own_prices") == f"{best.instance}~on_demand~0.0125"
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, dashboard: str, name: str) -> None:
     page = open_page(f"{dashboard}/{name}")
@@ -165,6 +183,8 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         type_text(page, "Notes", "Two lines:\nthe second, with 100 % & <i>no</i> markup", area=True)
         assert field(page, "notes").startswith("Two lines:\nthe second")
         changed.add("notes")
+        _price_the_chosen_instance(page)
+        changed.add("own_prices")
         assert_answers_its_link(page)
     # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py.
     elsewhere = {

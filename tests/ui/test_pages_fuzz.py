@@ -25,7 +25,7 @@ KEPT = "The marked input cannot be used"
 SECTIONS = (
     "Your own model", "Your own model (ONNX)", "Your model file", "Engine and limits", "Parallelism and what is served beside it",
     "Workload: shared prompts, turns, spread", "Hardware and price", "Batching and sharing of a GPU",
-    "Title and notes", "From request to reply", "Load over time and terms",
+    "Title and notes", "From request to reply", "Load over time and terms", "Prices and energy of your own",
 )  # fmt: skip
 """Titles of the sections whose controls are drawn once they are open."""
 
