@@ -36,6 +36,7 @@ from sizing.scenario import (
     scenario_to_yaml,
 )
 from sizing.text import catalog_text, plan_text
+from sizing.why import answer_interval
 
 FOUND, NONE_MEETS, BAD_INPUT = 0, 1, 2
 MAX_SCENARIO_BYTES = 1_000_000
@@ -86,7 +87,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found.as_json(), indent=2, allow_nan=False))
     else:
-        print(plan_text(found), end="")
+        print(plan_text(found, answer_interval(scenario, catalog, found)), end="")
     return FOUND if found.recommended is not None else NONE_MEETS
 
 

@@ -13,13 +13,14 @@ from sizing.errors import InputError
 from sizing.money import price_words
 from sizing.plan import Deployment, Plan, Verdict
 from sizing.units import format_bytes, format_ms, format_usd
+from sizing.why.interval import AnswerInterval
 
 SHOWN_ALTERNATIVES = 8
 
 
-def plan_text(plan: Plan) -> str:
-    """Text of a plan, as `python -m sizing plan` prints it."""
-    return "\n".join(_lines(plan)) + "\n"
+def plan_text(plan: Plan, needed: AnswerInterval | None = None) -> str:
+    """Text of a plan, as `python -m sizing plan` prints it; `needed` is its count as an interval."""
+    return "\n".join(_lines(plan, needed)) + "\n"
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -47,11 +48,11 @@ def catalog_text(catalog: Catalog, name: str) -> str:
     raise InputError("name", name, f"a table ({', '.join(tables)}) or the id of a row{hint}")
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _lines(plan: Plan, needed: AnswerInterval | None) -> Iterator[str]:
     yield plan.headline
     yield ""
     if plan.recommended is not None:
-        yield from _deployment(plan.recommended)
+        yield from _deployment(plan.recommended, needed)
     if plan.alternatives:
         yield ""
         yield "Alternatives, by cost a month:"
@@ -81,7 +82,7 @@ def _machines(deployment: Deployment) -> str:
     return parts
 
 
-def _deployment(deployment: Deployment) -> Iterator[str]:
+def _deployment(deployment: Deployment, needed: AnswerInterval | None) -> Iterator[str]:
     cost = deployment.cost
     yield f"Recommended: {_machines(deployment)}"
     replicas = f"{deployment.replicas} replica{'s' if deployment.replicas > 1 else ''}, {deployment.runtime}"
@@ -90,6 +91,8 @@ def _deployment(deployment: Deployment) -> Iterator[str]:
     if deployment.batch is not None:
         replicas += f", batch up to {deployment.batch}"
     yield f"  {replicas}"
+    if needed is not None:
+        yield f"  needed: {needed.words}; {needed.cost_words} ({needed.basis})"
     for item in deployment.verdicts:
         yield f"  {verdict_text(item)}"
     memory = deployment.memory_per_accelerator or deployment.memory_per_instance

@@ -8,11 +8,15 @@ from sizing.plan import Plan
 from ui.advisor import draw_advisor
 from ui.cost_over_time import draw_cost_over_time
 from ui.energy import draw_energy
+from ui.explain import draw_explanations
 from ui.recipes import draw_recipes
 from ui.self_host import draw_self_host
 from ui.state import PageState
+from ui.why import draw_why
 
 SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (
+    draw_why,
+    draw_explanations,
     draw_advisor,
     draw_cost_over_time,
     draw_self_host,

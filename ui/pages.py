@@ -9,6 +9,7 @@ import streamlit as st
 from sizing import link as links
 from sizing.plan import Plan
 from sizing.planner import remedies
+from sizing.why import answer_interval
 from ui import answer_charts, results
 from ui.decide import draw_decisions
 from ui.downloads import take_away
@@ -48,7 +49,8 @@ def sizing_page(
     plan = settle(state, inputs.values)
     inputs.show_errors()
     with answer_side:
-        results.answer(plan, errors=bool(state.errors))
+        needed = answer_interval(plan.scenario, state.catalog, plan)
+        results.answer(plan, errors=bool(state.errors), count="" if needed is None else needed.words)
         keep_for_comparison(state, plan)
         no_link = unlinkable(state)
         if no_link is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 
 import pandas as pd
 import streamlit as st
 
 from sizing.money import in_currency, is_own, price_words, rate_words
-from sizing.plan import Cost, Deployment, Plan, Verdict
+from sizing.plan import Cost, Deployment, Plan, Step, Verdict
 from sizing.scenario import AnyScenario
 from sizing.units import format_bytes, format_ms, format_usd
+from sizing.why.steps import grouped
 from ui.frame import folding, plain
 from ui.inputs import words
 from ui.state import set_fields
@@ -21,8 +23,11 @@ from ui.statistical_table import draw_table
 _WORKING_COLUMNS = ("Quantity", "Formula", "With the numbers", "Result", "Source", "Trust")
 
 
-def answer(plan: Plan, *, errors: bool) -> None:
-    """The first block: headline, each limit with prediction, interval, margin and verdict, and the figures people ask for."""
+def answer(plan: Plan, *, errors: bool, count: str = "") -> None:
+    """The first block: headline, each limit with prediction, interval, margin and verdict, and the figures people ask for.
+
+    `count` is the number needed, with its interval, in a phrase.
+    """
     if errors:
         st.warning("The marked input cannot be used, so this is still the answer to the last inputs that can.")
     name = plan.scenario.name
@@ -35,7 +40,7 @@ def answer(plan: Plan, *, errors: bool) -> None:
         return
     if plan.scenario.currency != "USD":
         st.caption(plain(_currency_words(plan.scenario, best.cost)))
-    st.html(limits_table(best))
+    st.html(limits_table(best, count))
     _metrics(plan.scenario, best)
 
 
@@ -45,14 +50,15 @@ def _currency_words(scenario: AnyScenario, cost: Cost) -> str:
     return f"In {scenario.currency}: {month} a month, {hour} an hour, {rate_words(scenario)}."
 
 
-def limits_table(deployment: Deployment) -> str:
+def limits_table(deployment: Deployment, count: str = "") -> str:
     """HTML of each limit with its prediction, interval, margin and verdict, and what binds."""
     rows = "".join(_limit_row(v) for v in deployment.verdicts)
     return (
         '<table class="slo"><thead><tr><th></th><th>Limit</th><th>Predicted</th><th class="wide">80 % interval</th>'
         '<th class="wide">Margin</th><th>Basis</th></tr></thead><tbody>'
         f"{rows}</tbody></table>"
-        f'<p style="font-size:.86rem;margin:.2rem 0 0 0">Binding: <b>{escape(deployment.binding_constraint)}</b>.</p>'
+        f'<p style="font-size:.86rem;margin:.2rem 0 0 0">Binding: <b>{escape(deployment.binding_constraint)}</b>.'
+        f"{f' Needed: {escape(count)}.' if count else ''}</p>"
     )
 
 
@@ -228,16 +234,17 @@ def working(plan: Plan) -> None:
     """Each figure with its formula, the same with the numbers put in, its source and how far it can be trusted."""
     if plan.working:
         st.subheader("The working", anchor="working")
-        with st.expander(f"{len(plan.working)} steps: formula, numbers put in, source", key="working"):
-            table(
-                _WORKING_COLUMNS,
-                [
-                    (s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust)
-                    for s in plan.working
-                ],
-            )
+        st.caption(f"{len(plan.working)} steps: formula, numbers put in, source.")
+        for group, steps in grouped(plan.working):
+            title = f"{group}: {len(steps)} step{'s' if len(steps) > 1 else ''}"
+            folded(title, f"working:{group}", partial(_steps, steps))
     for caveat in plan.caveats:
         st.caption(plain(caveat))
+
+
+def _steps(steps: Sequence[Step]) -> None:
+    rows = [(s.quantity, s.formula, s.with_numbers, _value(s.value, s.unit), s.source, s.trust) for s in steps]
+    table(_WORKING_COLUMNS, rows)
 
 
 def _value(value: float, unit: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from sizing.deep_learning.runtimes import Format
 
@@ -34,6 +35,11 @@ class Law:
     def high_ms(self, batch: float) -> float:
         """Upper end of the 80 % interval [ms]."""
         return self.latency_ms(batch) * self.slow
+
+    def moved(self, *, fixed: float = 1.0, each: float = 1.0) -> Self:
+        """The law [ms] with t0 and k so many times as long [1], k not below the operations at dense peak."""
+        least = min(self.k_ms, self.compute_bound_ms)
+        return replace(self, t0_ms=self.t0_ms * fixed, k_ms=max(self.k_ms * each, least))
 
     def largest_batch(self, limit_ms: float) -> int:
         """Largest batch that ends within a time [samples]: (limit - t0) / k, 0 if none does."""

@@ -19,7 +19,7 @@ from sizing.deep_learning.pipeline import facts_of
 from sizing.deep_learning.processor import CHECKED, session_on
 from sizing.deep_learning.search import Choice, Found, search
 from sizing.deep_learning.words import as_run, binding_of, caveats_of, headline_of, warnings_of
-from sizing.deep_learning.workers import Miss
+from sizing.deep_learning.workers import Miss, Retime, as_predicted
 from sizing.deep_learning.working import model_steps, working
 from sizing.fleet import Offer
 from sizing.plan import Deployment, LatencyMs, Parallelism, Plan, Rate, Rejection, Search, Throughput, rank, verdict
@@ -108,12 +108,27 @@ def _counts(scenario: DeepLearningScenario, category: str) -> bool:
     return scenario.compute == "cpu" or (scenario.compute == "either" and not scenario.accelerators)
 
 
-def _side(scenario: DeepLearningScenario, catalog: Catalog, facts: Graph, category: str) -> Side:
+def deployments(
+    scenario: DeepLearningScenario, catalog: Catalog, retime: Retime = as_predicted
+) -> tuple[Deployment, ...]:
+    """What serves the scenario, ranked, if every batch took the time that `retime` makes of its law.
+
+    Raises InputError as `plan` does.
+    """
+    facts = facts_of(scenario, catalog)
+    check_curve(scenario, catalog)
+    sides = [_side(scenario, catalog, facts, name, retime) for name in ("gpu", "cpu") if _counts(scenario, name)]
+    return tuple(rank([deployment for side in sides for deployment in side.deployments]))
+
+
+def _side(
+    scenario: DeepLearningScenario, catalog: Catalog, facts: Graph, category: str, retime: Retime = as_predicted
+) -> Side:
     """All machines of a category under the scenario: deployments, misses with their size, and those a rule dropped."""
     offers, rejected = fleet.offers(scenario, catalog, category=category)
     if category == "gpu":
         kinds = {offer.accelerator.id: offer.accelerator for offer in offers if offer.accelerator is not None}
-        found = search(scenario, facts, list(kinds.values()))
+        found = search(scenario, facts, list(kinds.values()), (), retime)
     else:
         sessions = [s for offer in offers if (s := session_on(offer.instance)) is not None]
         known = {session.instance.id for session in sessions}
@@ -128,7 +143,7 @@ def _side(scenario: DeepLearningScenario, catalog: Catalog, facts: Graph, catego
             ),
         ]
         offers = [offer for offer in offers if offer.instance.id in known]
-        found = search(scenario, facts, [], sessions)
+        found = search(scenario, facts, [], sessions, retime)
     smallest = _smallest_gpus(scenario, catalog, found.choices)
     deployments: list[Deployment] = []
     misses: list[tuple[Miss, Rejection]] = []

@@ -20,7 +20,7 @@ from sizing.deep_learning.graph import Graph
 from sizing.deep_learning.host import host_work
 from sizing.deep_learning.law import Law
 from sizing.deep_learning.processor import Session
-from sizing.deep_learning.workers import Miss, Ready, Worker, ready_cpu, ready_gpu
+from sizing.deep_learning.workers import Miss, Ready, Retime, Worker, as_predicted, ready_cpu, ready_gpu
 from sizing.plan import Memory
 from sizing.scenario import DeepLearningScenario
 from sizing.units import MS_PER_S, format_ms
@@ -75,9 +75,13 @@ class Found:
 
 
 def search(
-    scenario: DeepLearningScenario, graph: Graph, accelerators: Sequence[Accelerator], sessions: Sequence[Session] = ()
+    scenario: DeepLearningScenario,
+    graph: Graph,
+    accelerators: Sequence[Accelerator],
+    sessions: Sequence[Session] = (),
+    retime: Retime = as_predicted,
 ) -> Found:
-    """The choice or the miss of each accelerator and of each CPU instance, by id."""
+    """The choice or the miss of each accelerator and of each CPU instance, by id; `retime` changes the law of each."""
     choices: dict[str, Choice] = {}
     misses: dict[str, Miss] = {}
     evaluated = len(accelerators) + len(sessions)
@@ -87,8 +91,8 @@ def search(
     for session in sessions:
         alike.setdefault(session.figures, []).append(session.instance.id)
     sessions = [next(s for s in sessions if s.instance.id == ids[0]) for ids in alike.values()]
-    on_gpu = [ready_gpu(scenario, graph, accelerator) for accelerator in accelerators]
-    on_cpu = [ready_cpu(alone, graph, session) for session in sessions]
+    on_gpu = [ready_gpu(scenario, graph, accelerator, retime) for accelerator in accelerators]
+    on_cpu = [ready_cpu(alone, graph, session, retime) for session in sessions]
     named = [*((a.id, r) for a, r in zip(accelerators, on_gpu, strict=True))]
     named += [(s.instance.id, r) for s, r in zip(sessions, on_cpu, strict=True)]
     misses.update({id_: found for id_, found in named if isinstance(found, Miss)})

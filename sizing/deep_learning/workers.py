@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -41,6 +42,15 @@ class Worker:
         return self.session.sessions if self.session is not None else self.share.per_gpu
 
 
+Retime = Callable[[Law], Law]
+"""A change of every law, to ask what if a batch took another time."""
+
+
+def as_predicted(law: Law) -> Law:
+    """The law as it is."""
+    return law
+
+
 @dataclass(frozen=True)
 class Miss:
     """Why a kind of GPU does not serve the scenario; `excess_share` says by how much it misses, None where it is a rule."""
@@ -78,7 +88,9 @@ def useful_batch(scenario: DeepLearningScenario, law: Law, held: int, cpu_ms: fl
     return max(1, batch)
 
 
-def ready_gpu(scenario: DeepLearningScenario, graph: Graph, accelerator: Accelerator) -> Ready | Miss:
+def ready_gpu(
+    scenario: DeepLearningScenario, graph: Graph, accelerator: Accelerator, retime: Retime = as_predicted
+) -> Ready | Miss:
     """Law, batch and memory on one accelerator, or why it cannot run the model."""
     try:
         share = share_of(accelerator, scenario.gpu_share) if scenario.gpu_share != "whole" else WHOLE
@@ -88,16 +100,18 @@ def ready_gpu(scenario: DeepLearningScenario, graph: Graph, accelerator: Acceler
         return Miss(error.constraint, error.because, error.remedy, None)
     law = measured_law(law, scenario, graph, accelerator)
     worker = Worker(accelerator.id, part.name, part, None, part.capacity_bytes, share)
-    return _fitted(scenario, graph, worker, law)
+    return _fitted(scenario, graph, worker, retime(law))
 
 
-def ready_cpu(scenario: DeepLearningScenario, graph: Graph, session: Session) -> Ready | Miss:
+def ready_cpu(
+    scenario: DeepLearningScenario, graph: Graph, session: Session, retime: Retime = as_predicted
+) -> Ready | Miss:
     """Law, batch and memory of a session on a CPU instance, or why it cannot run the model."""
     law = processor_law(graph, session, cpu_ms=host_work(scenario, graph).cpu_ms, precision=scenario.precision)
     name = f"{session.instance.instance_type} ({session.cores:.3g} cores)"
     worker = Worker(session.instance.id, name, None, session, session.capacity_bytes, WHOLE)
     on_cpu = scenario.model_copy(update={"runtime": "onnxruntime_cpu", "precision": "fp32"})
-    return _fitted(on_cpu, graph, worker, law)
+    return _fitted(on_cpu, graph, worker, retime(law))
 
 
 _held = lru_cache(maxsize=512)(largest_batch)  # the same for every load and limit

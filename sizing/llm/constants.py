@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,10 @@ class Rates:
     bunch_by_clients: Quantity
     scale: Quantity = 1.0
     first_scale: Quantity = 1.0
+
+    def some(self, rows: NDArray[np.intp]) -> Rates:
+        """The constants for some of the candidates, where `first_scale` is a column over them."""
+        return replace(self, first_scale=self.first_scale[rows]) if isinstance(self.first_scale, np.ndarray) else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,4 @@
-"""The search: for each kind of instance the configuration and the fewest replicas that meet load, limits and
-utilization cap."""
+"""The search: for each kind of instance the configuration and the fewest replicas that meet load, limits and cap."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ MAX_SEARCH_BATCH = 512
 TRIED_PER_INSTANCE = 2
 """Configurations of an instance whose percentiles are computed, by fewest machines at the utilization cap (count)."""
 MOST_REPLICAS_FACTOR = 16
-"""Replicas tried at most, over what the utilization cap asks for [1]; at a sixteenth of that load hardly anything
-waits."""
+"""Replicas tried at most, over what the utilization cap asks for [1]; at a sixteenth of that load little waits."""
 SLOW_CASE_LOAD = 0.97
 """Utilization to which the slow end of an interval is limited, as waits have no end beyond 1 [1]."""
 CAPACITY_STEPS = 6
@@ -138,12 +136,15 @@ def parts_of(offers: Sequence[Offer]) -> tuple[dict[str, Accelerator], dict[str,
     return parts, largest
 
 
-def sized(scenario: LlmScenario, entries: Sequence[tuple[Offer, tuple[Configuration, ...]]]) -> Sized:
+def sized(
+    scenario: LlmScenario, entries: Sequence[tuple[Offer, tuple[Configuration, ...]]], use: Rates | None = None
+) -> Sized:
     """Fewest replicas on each machine, of the configurations that go with it; those of one engine together.
 
     Batch limit and capacity of all configurations first, then the replicas of the few that need the fewest machines.
+    `use` are constants in place of the engine's.
     """
-    centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
+    centre = use or engine_rates(scenario.runtime, scenario.engine_version)[0]
     places: dict[int, list[int]] = {}
     fitting: list[Configuration] = []
     for _, items in entries:
@@ -154,7 +155,7 @@ def sized(scenario: LlmScenario, entries: Sequence[tuple[Offer, tuple[Configurat
     if not fitting:
         none = Group((), stack([]), np.zeros(0, dtype=np.intp), np.zeros(0))
         return Sized(none, none.batch, (None,) * len(entries), ((),) * len(entries), 0)
-    group, failures, points = _with_batch(scenario, fitting, centre)
+    group, failures, points = with_batch(scenario, fitting, centre)
     tried: list[list[int]] = []
     missed: list[tuple[Miss, ...]] = []
     for offer, items in entries:
@@ -209,7 +210,7 @@ def least_replicas(scenario: LlmScenario, capacity: float, batch: int) -> int:
     return max(1, ceil((scenario.concurrency or 1) * scenario.utilization_cap / users - 1e-9))
 
 
-def _with_batch(
+def with_batch(
     scenario: LlmScenario, items: list[Configuration], centre: Rates
 ) -> tuple[Group, list[Miss | None], int]:
     """Largest batch of each configuration that holds the TPOT limit and memory; the limit that even a batch of 1
@@ -294,7 +295,7 @@ def fewest_replicas(scenario: LlmScenario, group: Group, use: Rates) -> tuple[In
     active = np.arange(size, dtype=np.intp)
     while len(active):
         part = group.some(active)
-        done = load(scenario, part, trial[active].astype(float), use)
+        done = load(scenario, part, trial[active].astype(float), use.some(active))
         good = meets(scenario, done)
         for i, row in enumerate(active):
             if good[i]:
@@ -322,8 +323,7 @@ def _miss(scenario: LlmScenario, done: Loaded, row: int) -> Miss:
 
 
 def choices(scenario: LlmScenario, group: Group, replicas: Ints, picked: list[tuple[Offer, int]]) -> list[Choice]:
-    """The chosen configurations under load: percentiles, both ends of the interval, and what they could serve at
-    most."""
+    """The chosen configurations under load: percentiles, both ends of the interval, and the most they could serve."""
     rows = sorted({i for _, i in picked})
     index = np.array(rows, dtype=np.intp)
     part = group.some(index)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from sizing.catalog_rows import LlmModel
-from sizing.llm.candidates import RUNTIME_WORDS
 from sizing.llm.constants import engine_rates
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.kv import KV_BITS, kv_bytes_per_token
@@ -196,14 +195,26 @@ def _speed_steps(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tupl
     )
 
 
+def _capacity_numbers(scenario: LlmScenario, choice: Choice) -> str:
+    """What the capacity is made of: times [ms] at the batch limit."""
+    centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
+    work = stack([choice.configuration.work])
+    step, prompt = decode(work, np.array([[float(choice.batch)]]), centre), prefill(work, centre)
+    before = float(centre.poll_steps) if choice.batch > 1 else 0.0
+    return (
+        f"{choice.batch} / ({float(prompt.alone_ms[0, 0]):.5g} + ({scenario.output_tokens} + {before:.4g}) x "
+        f"{float(step.step_ms[0, 0]):.5g} + {choice.batch - 1} x {float(prompt.occupied_ms[0, 0]):.5g}) ms"
+    )
+
+
 def _fleet_steps(scenario: LlmScenario, choice: Choice, best: Deployment) -> tuple[Step, ...]:
     demanded = best.throughput.requests_per_s.demanded
     price = best.cost
     return (
         Step(
             quantity="Capacity of one replica",
-            formula="batch / (prompt + output x step + (batch - 1) x prompt share)",
-            with_numbers=f"batch {choice.batch}, output {scenario.output_tokens}, {RUNTIME_WORDS[scenario.runtime]}",
+            formula="batch / (prompt + (output + steps before it begins) x step + (batch - 1) x prompt share)",
+            with_numbers=_capacity_numbers(scenario, choice),
             value=choice.replica_capacity_per_s,
             unit="requests/s",
             source="Little's law",

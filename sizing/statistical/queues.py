@@ -194,7 +194,7 @@ def sized(
             members, allowed, counts, evaluated, caps, strict=True
         ):
             total = None if count is None else count + spare
-            rate, used, seen = _loads(group, traffic, total or MAX_INSTANCES, cv)
+            rate, used, seen = loads(group, traffic, total or MAX_INSTANCES, cv)
             found[group] = Sized(
                 instances=total,
                 limited_by=_limited_by(count, reach, percentile, group, traffic, utilization_cap, cv),
@@ -216,7 +216,7 @@ def _limited_by(
         return "throughput"
     if count == 1:
         return "one instance"
-    used = _loads(group, traffic, count - 1, cv)[1]
+    used = loads(group, traffic, count - 1, cv)[1]
     if used > group.cap * (1 + ROUNDING) and group.cap < cap:
         return "network"
     return "utilization cap" if used > cap * (1 + ROUNDING) or percentile is None else f"p{percentile} latency"
@@ -233,12 +233,12 @@ def _open_counts(
     """Least instances of groups with as many workers: bracketed by the curve, settled by exact percentiles."""
     assert traffic.requests_per_s is not None
     workers, shared = groups[0].workers, groups[0].shared
-    loads = [traffic.requests_per_s * g.service_ms / 1000.0 / (workers * g.queues) for g in groups]
-    least = [max(1, ceil(load / cap - ROUNDING)) for load, cap in zip(loads, caps, strict=True)]
+    asked = [traffic.requests_per_s * g.service_ms / 1000.0 / (workers * g.queues) for g in groups]
+    least = [max(1, ceil(load / cap - ROUNDING)) for load, cap in zip(asked, caps, strict=True)]
     # `enough` keeps the limits, as its load is within reach; `short` is known to break a limit or the cap.
     enough = [
         low if reach >= cap else max(low, ceil(load / reach)) if reach > 0 else low
-        for low, load, (reach, _), cap in zip(least, loads, allowed, caps, strict=True)
+        for low, load, (reach, _), cap in zip(least, asked, allowed, caps, strict=True)
     ]
     short = [low - 1 for low in least]
     probes = [low if high > low else None for low, high in zip(least, enough, strict=True)]
@@ -246,7 +246,7 @@ def _open_counts(
     first = True
     while any(probe is not None for probe in probes):
         active = [i for i, probe in enumerate(probes) if probe is not None]
-        probed = [loads[i] / (probes[i] or 1) for i in active]
+        probed = [asked[i] / (probes[i] or 1) for i in active]
         times = unit_times(utilizations=probed, workers=workers, cv=cv, shared=shared)
         for i, row in zip(active, times, strict=True):
             evaluated[i] += 1
@@ -260,7 +260,7 @@ def _open_counts(
         first = False
     return [
         None if reach < 0 or (reach == 0 and load > 0) or count > MAX_INSTANCES else count
-        for count, load, (reach, _) in zip(enough, loads, allowed, strict=True)
+        for count, load, (reach, _) in zip(enough, asked, allowed, strict=True)
     ], evaluated
 
 
@@ -274,7 +274,7 @@ def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: 
         return None
 
     def meets(count: int) -> bool:
-        _, used, seen = _loads(group, traffic, count, cv)
+        _, used, seen = loads(group, traffic, count, cv)
         most = cap if traffic.users is not None and count >= traffic.users else min(cap, group.cap)
         return used <= most * (1 + ROUNDING) and seen <= reach
 
@@ -299,7 +299,7 @@ def _closed_count(group: Group, traffic: Traffic, reach: float, cv: float, cap: 
     return enough
 
 
-def _loads(group: Group, traffic: Traffic, count: int, cv: float) -> tuple[float, float, float]:
+def loads(group: Group, traffic: Traffic, count: int, cv: float) -> tuple[float, float, float]:
     """Rate of all requests [1/s], mean utilization [1] and utilization a request finds [1] with `count` instances."""
     queues = count * group.queues
     if traffic.users is None:

@@ -307,8 +307,9 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
         ),
         Step(
             quantity="Instances",
-            formula="least count that keeps the utilization cap and every limit, plus spares",
-            with_numbers=f"{best.binding_constraint} sets the count{spare}",
+            formula="load / what one serves within the utilization cap and every limit, rounded up, plus spares",
+            with_numbers=f"{rate.demanded:.6g} /s / {best.extra['capacity_requests_per_s_per_instance']:.5g} /s; "
+            f"{best.binding_constraint} sets the count{spare}",
             value=best.instances,
             unit="instances",
             source=QUEUE_SOURCE,
@@ -348,12 +349,20 @@ def _deployment_steps(scenario: StatisticalScenario, shown: Candidate, best: Dep
         Step(
             quantity="Cost",
             formula="instances x price of one",
-            with_numbers=f"{best.instances} x {format_usd(best.cost.usd_per_instance_hour)}, "
-            f"x {HOURS_PER_MONTH} h a month",
+            with_numbers=f"{best.instances} x {format_usd(best.cost.usd_per_instance_hour)}",
             value=best.cost.usd_per_hour,
             unit="USD per hour",
             source=price_source(best.cost),
             trust=", ".join(best.cost.price_marks) or "list price",
+        ),
+        Step(
+            quantity="Cost per month",
+            formula="cost per hour x 730 h",
+            with_numbers=f"{best.cost.usd_per_hour:.6g} x {HOURS_PER_MONTH}",
+            value=best.cost.usd_per_month,
+            unit="USD",
+            source="month of 730 h",
+            trust="derived",
         ),
     ]
 
