@@ -18,6 +18,7 @@ from ui.inputs_money import own_money
 from ui.marginal import draw_marginal
 from ui.memory_map import draw_map, map_of
 from ui.own_model import forget_checkpoint, own_label, own_model
+from ui.own_results import draw_own_results
 from ui.pages import sizing_page
 from ui.replay import draw_replay
 from ui.state import PageState, widget_key
@@ -166,6 +167,7 @@ def below(state: PageState, plan: Plan) -> None:
     """How sure it is, then speed and memory to the bottom: why it is so fast, where it fits, what is held, what would save some."""
     scenario, catalog, best = state.scenario, state.catalog, plan.recommended
     draw_confidence(state, plan)
+    draw_own_results(state)
     speed.draw_speed(scenario, catalog, best)
     draw_replay(state, plan)
     draw_disaggregated(scenario, catalog, plan)

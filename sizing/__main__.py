@@ -15,7 +15,6 @@ from sizing import score, snapshot_command
 from sizing.advisor import advise, best_path
 from sizing.advisor import text as advice_words
 from sizing.catalog import Catalog
-from sizing.catalog_view import CatalogView
 from sizing.comparison import as_json, comparison_text, slots
 from sizing.comparison_view import LETTERS, Comparison, comparison_of
 from sizing.cost_over_time.text import as_json as cost_json
@@ -24,6 +23,7 @@ from sizing.cost_over_time.total import cost_over_time
 from sizing.errors import InputError
 from sizing.inspect import READ_HERE, inspect_file, inspection_text, parse_dims, summary_text
 from sizing.llm import parameters
+from sizing.llm.results import command as own_results
 from sizing.measure import command as measuring
 from sizing.planner import plan_with_remedies
 from sizing.recipes import recipes
@@ -31,10 +31,12 @@ from sizing.refresh import command as refreshing
 from sizing.scenario import (
     SCENARIO_TYPES,
     AnyScenario,
+    LlmScenario,
     StatisticalScenario,
     scenario_from_yaml,
     scenario_to_yaml,
 )
+from sizing.scenario_base import ScenarioBase
 from sizing.text import catalog_text, plan_text
 from sizing.why import answer_interval
 
@@ -53,7 +55,7 @@ def read_scenario(source: str) -> tuple[AnyScenario, Catalog]:
         decoded = links.from_link(source)
         if decoded.ignored:
             raise decoded.ignored[0]
-        if isinstance(decoded.scenario, CatalogView | Comparison):
+        if not isinstance(decoded.scenario, ScenarioBase):
             raise InputError("kind", decoded.scenario.kind, f"one of {', '.join(SCENARIO_TYPES)}")
         return decoded.scenario, _catalog_of(decoded.catalog)
     try:
@@ -205,6 +207,13 @@ def _measure(arguments: argparse.Namespace) -> int:
     return measuring.run(arguments.file, batches=batches, dims=dims, scenario=scenario, catalog=catalog)
 
 
+def _results(arguments: argparse.Namespace) -> int:
+    scenario, catalog = read_scenario(arguments.scenario)
+    if not isinstance(scenario, LlmScenario):
+        raise InputError("kind", scenario.kind, "llm, to be compared with results of a language model server")
+    return own_results.run(arguments, scenario, catalog)
+
+
 def _score(arguments: argparse.Namespace) -> int:
     return score.run(arguments.kind, arguments.cases, arguments.out)
 
@@ -292,6 +301,11 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--batches", default="1,8,64,512", help="rows of a call, with commas")
     measure.add_argument("--scenario", help=f"predict it too, and print the times for the scenario: {source}")
     measure.set_defaults(run=_measure)
+    results = commands.add_parser(
+        "results", help="compare your own benchmark results of an LLM server with its prediction"
+    )
+    own_results.add_arguments(results, source)
+    results.set_defaults(run=_results)
     scored = commands.add_parser("score", help="predict measured cases and compare")
     scored.add_argument("kind", help=f"one of {', '.join(score.KINDS)}")
     scored.add_argument("cases", help="a CSV file of measured cases")

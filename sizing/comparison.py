@@ -10,12 +10,12 @@ from typing import Any
 from sizing import catalog as catalogs
 from sizing import link as links
 from sizing.catalog import Catalog
-from sizing.catalog_view import CatalogView
 from sizing.comparison_view import LETTERS, Comparison
 from sizing.errors import InputError
 from sizing.plan import Deployment, Plan
 from sizing.planner import plan
 from sizing.scenario import SCENARIO_TYPES, AnyScenario
+from sizing.scenario_base import ScenarioBase
 from sizing.units import format_bytes, format_ms, format_usd
 
 NOT_INPUTS = frozenset({"name", "notes"})
@@ -91,7 +91,7 @@ def slot(letter: str, query: str) -> Slot:
     try:
         decoded = links.from_query(query)
         scenario = decoded.scenario
-        if isinstance(scenario, CatalogView | Comparison):
+        if not isinstance(scenario, ScenarioBase):
             raise InputError("kind", scenario.kind, f"one of {', '.join(SCENARIO_TYPES)}")
     except InputError as error:
         return Slot(letter, query, None, None, None, (str(error),))
@@ -123,7 +123,7 @@ def query_of(text: str) -> str:
     Raises InputError where it is no link of a scenario.
     """
     decoded = links.from_link(text.strip())
-    if isinstance(decoded.scenario, CatalogView | Comparison):
+    if not isinstance(decoded.scenario, ScenarioBase):
         raise InputError("link", decoded.scenario.kind, f"a link of a page for {', '.join(SCENARIO_TYPES)}")
     if decoded.ignored:
         raise decoded.ignored[0]

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import ValidationError
 
+from sizing.accuracy_view import AccuracyView
 from sizing.catalog_view import CatalogView
 from sizing.comparison_view import LETTERS, Comparison
 from sizing.errors import InputError
@@ -27,8 +28,13 @@ from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices
 from sizing.scenario_fleet import FleetFields
 from sizing.scenario_money import MoneyFields, TokenPriceFields
 
-AnyView = AnyScenario | CatalogView | Comparison
-LINK_TYPES: dict[str, type[AnyView]] = {**SCENARIO_TYPES, "catalogs": CatalogView, "compare": Comparison}
+AnyView = AnyScenario | CatalogView | Comparison | AccuracyView
+LINK_TYPES: dict[str, type[AnyView]] = {
+    **SCENARIO_TYPES,
+    "catalogs": CatalogView,
+    "compare": Comparison,
+    "accuracy": AccuracyView,
+}
 """What a link can open, by kind, which is also the name of the page."""
 
 MAX_LINK_CHARACTERS = 7_000
@@ -36,7 +42,9 @@ MAX_LINK_CHARACTERS = 7_000
 
 MAX_FIELDS = 200
 SHOWN_MISSING = 4
-LATER_FIELDS = frozenset((*MoneyFields.model_fields, *FleetFields.model_fields, *TokenPriceFields.model_fields))
+LATER_FIELDS = frozenset(
+    (*MoneyFields.model_fields, *FleetFields.model_fields, *TokenPriceFields.model_fields, "measured_serving")
+)
 """Fields that scenarios did not have at first; a link that lacks no other is not cut off but older. Their usual values are
 those that were taken for granted before."""
 COMPRESSED = frozenset({"custom_config", "custom_network", "custom_model"})

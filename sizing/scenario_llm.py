@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sizing.scenario_base import CatalogId, Percentile, ScenarioBase
 from sizing.scenario_money import TokenPriceFields
-from sizing.scenario_words import VERSION
+from sizing.scenario_words import MEASURED_SERVING, VERSION
 
 WeightFormat = Literal[
     "native", "fp32", "bf16", "fp16", "fp8", "fp8_block", "int8", "int4", "nvfp4", "mxfp4",
@@ -111,4 +111,10 @@ class LlmScenario(TokenPriceFields, ScenarioBase):
     output_cv: float = Field(0.0, ge=0, le=5, description="Spread of reply lengths (std / mean).")
     arrival_squared_cv: float = Field(
         1.0, ge=0.1, le=100, description="Burstiness: squared CV of the gaps between requests; 1 is Poisson."
+    )
+    measured_serving: str | None = Field(
+        None,
+        pattern=MEASURED_SERVING,
+        max_length=1000,
+        description="Runs measured on a server of your own (TTFT, TPOT) and its memory, with what they are of; they recalibrate it.",
     )

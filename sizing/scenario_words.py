@@ -19,6 +19,13 @@ MEASURED_SERVICE = (
     r"^(host-\d{1,2}(\.\d{1,4})?|[A-Za-z0-9][A-Za-z0-9._-]*)~[0-9a-f]{8}~(model|request)"
     rf"~{_TIMED}(,{_TIMED})*$"
 )
+_MS = r"\d{1,8}(\.\d{1,6})?"
+_RUN = rf"[cr]{_NUMBER}x\d{{1,8}}x\d{{1,7}}=({_MS})?:({_MS})?"
+MEASURED_SERVING = (
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*~[A-Za-z0-9][A-Za-z0-9._-]*~(vllm|sglang|tensorrt_llm|llama_cpp)(-\d{1,4}(\.\d{1,4}){0,3})?"
+    rf"~[a-z0-9_]{{1,20}}~[a-z0-9]{{1,10}}~\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}e?~(-|{_RUN}(,{_RUN})*)"
+    rf"~(-|m({_NUMBER})?:{_NUMBER}:{_NUMBER}:(\d{{1,8}})?:(\d{{1,7}})?:(\d{{1,6}})?)$"
+)
 OWN_PRICE = r"^[A-Za-z0-9][A-Za-z0-9._-]*~((on_demand|spot|committed_1y|committed_3y)~)?\d{1,7}(\.\d{1,20})?$"
 CURRENCY = r"^[A-Z]{3}$"
 PATTERN_WORDS = {
@@ -27,6 +34,7 @@ PATTERN_WORDS = {
     CATALOG_ID: "a catalog id (letters, digits, dot, dash, underscore)",
     VERSION: "a version such as 0.18, at most four numbers with dots",
     MEASURED_SERVICE: "instance or host-factor~fingerprint~model or request~rows=ms,rows=ms (an error may follow a time: ms:0.05)",
+    MEASURED_SERVING: "accelerator~model~engine~weight format~KV format~tp.pp.dp~runs (c16x1000x250=TTFT:TPOT in ms)~memory",
     MEASURED_CURVE: "accelerator~model~size~runtime~precision~attention~batch=ms,batch=ms",
 }
 """What a text that follows a pattern is, for whoever typed another."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from sizing import link as links
+from sizing.accuracy_view import AccuracyView
 from sizing.catalog_view import CatalogView
 from sizing.errors import InputError
 from sizing.scenario import DeepLearningScenario, LlmScenario, StatisticalScenario, choices
@@ -31,7 +32,7 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
             continue
         if name in ("name", "notes", "search"):
             strategies[name] = TEXT
-        elif name in ("accelerators", "instances"):
+        elif name in ("accelerators", "instances", "models", "hardware", "engines"):
             strategies[name] = IDS
         elif name == "hidden_layers":
             strategies[name] = st.lists(st.integers(1, 1000), max_size=4).map(tuple)
@@ -65,6 +66,12 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
     if "measured_service" in strategies:
         services = ["aws-c6i-large~3f09ab12~request~1=1.9,64=4.2", "host-0.45~00ff00ff~model~8=0.031"]
         strategies["measured_service"] = st.one_of(st.none(), st.sampled_from(services))
+    if "measured_serving" in strategies:
+        runs = [
+            "l4~gpt2~vllm-0.11~native~bf16~2.1.1e~c16x1000x250=120:14.2,r2.5x9x9=:7~-",
+            "a30~x~sglang~fp8~fp8~1.1.1~-~m:5:0.9:::",
+        ]
+        strategies["measured_serving"] = st.one_of(st.none(), st.sampled_from(runs))
     if "custom_network" in strategies:
         strategies["custom_network"] = st.one_of(st.none(), st.text(min_size=1, max_size=200))
     if "custom_model" in strategies:
@@ -94,7 +101,7 @@ def _fields(model: type[BaseModel]) -> st.SearchStrategy[dict[str, object]]:
     return st.tuples(fields, traffic).map(lambda pair: {**pair[0], **pair[1]})
 
 
-@pytest.mark.parametrize("model", [LlmScenario, DeepLearningScenario, StatisticalScenario, CatalogView])
+@pytest.mark.parametrize("model", [LlmScenario, DeepLearningScenario, StatisticalScenario, CatalogView, AccuracyView])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_field_survives_the_link(model: type[BaseModel], data: st.DataObject) -> None:

@@ -9,6 +9,7 @@ from ui.advisor import draw_advisor
 from ui.cost_over_time import draw_cost_over_time
 from ui.energy import draw_energy
 from ui.explain import draw_explanations
+from ui.nearest_runs import draw_nearest_runs
 from ui.recipes import draw_recipes
 from ui.self_host import draw_self_host
 from ui.state import PageState
@@ -16,6 +17,7 @@ from ui.why import draw_why
 
 SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (
     draw_why,
+    draw_nearest_runs,
     draw_explanations,
     draw_advisor,
     draw_cost_over_time,

@@ -23,6 +23,7 @@ PAGES = (
     ("pages/deep_learning.py", "Deep learning"),
     ("pages/llm.py", "LLM"),
     ("pages/compare.py", "Compare"),
+    ("pages/accuracy.py", "Accuracy"),
     ("pages/catalogs.py", "Catalogs"),
 )
 SHOWN_CHANGES = 8

@@ -102,6 +102,7 @@ LABELS = {
     "custom_model": "Summary of your model",
     "measured_curve": "Measured times of batches",
     "measured_service": "Measured times of calls",
+    "measured_serving": "Measured runs of a server",
     "request_kib": "Size of a request (KiB)",
     "queue_delay_ms": "Queue delay to fill a batch (ms)",
     "model_instances_per_gpu": "Model instances per GPU",

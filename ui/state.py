@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from sizing import catalog as catalogs
 from sizing import link as links
 from sizing.catalog import Catalog
-from sizing.catalog_view import CatalogView
 from sizing.errors import InputError
 from sizing.plan import Plan
 from sizing.planner import plan
@@ -223,9 +222,9 @@ def settle(state: PageState, values: dict[str, Any]) -> Plan:
     return plan(state.scenario, state.catalog)
 
 
-def settle_view(state: PageState, values: dict[str, Any]) -> CatalogView:
-    """View of the catalogs that the controls ask for."""
-    state.scenario, state.drawn = CatalogView.model_validate(values), set(values)
+def settle_view(state: PageState, values: dict[str, Any]) -> Any:
+    """View of the catalogs or of the measured runs that the controls ask for."""
+    state.scenario, state.drawn = links.LINK_TYPES[state.kind].model_validate(values), set(values)
     return state.scenario
 
 

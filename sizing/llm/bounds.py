@@ -25,6 +25,7 @@ from sizing.llm.candidates import (
 )
 from sizing.llm.constants import Rates, engine_rates, factors_of, family_of, generation_of
 from sizing.llm.formats import compute_peak, scheme_of
+from sizing.llm.recalibration import fastest_factors
 from sizing.llm.search import MAX_SEARCH_BATCH, Floats, Ints, batch_grid
 from sizing.llm.serving import capacity_per_s, uniform_tpot_ms
 from sizing.llm.shortage import Miss
@@ -147,14 +148,16 @@ def _in_formats(scenario: LlmScenario, model: LlmModel, table: Table) -> tuple[W
         generation_of(scenario.runtime, scenario.engine_version),
         scheme_of(model, scenario.weight_format),
     )
-    of_part: list[tuple[float, float, float, float, float]] = []
+    of_part: list[tuple[float, ...]] = []
     for part in table.parts:
         peak = compute_peak(part, scheme)
         if peak is None or unsupported(scenario, model, part) is not None:
-            of_part.append((0.0, 1.0, 1.0, 1.0, 1.0))
+            of_part.append((0.0, 1.0, 1.0, 1.0, 1.0, 1.0))
             continue
         family = family_of(part.architecture, part.memory_type)
-        of_part.append((peak[0], *_factors(generation, family, peak[1], scheme.words, model.id)))
+        memory, products, gap, step = _factors(generation, family, peak[1], scheme.words, model.id)
+        own_step, own_first = fastest_factors(scenario, model, part)
+        of_part.append((peak[0], memory, products, gap, step * own_step, own_first))
     named = np.array(of_part)[table.part].T[:, :, None]
     can_run = named[0, :, 0] > 0
     work = replace(
@@ -165,6 +168,7 @@ def _in_formats(scenario: LlmScenario, model: LlmModel, table: Table) -> tuple[W
         products_factor=named[2],
         gap_factor=named[3],
         step_factor=named[4],
+        first_factor=named[5],
     )
     return work, can_run
 

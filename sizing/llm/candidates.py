@@ -15,6 +15,7 @@ from sizing.llm.formats import ENGINE_MIN_CAPABILITY, GGUF, cannot_run, capabili
 from sizing.llm.levers import NO_DRAFTING, drafting_of, prompt_work
 from sizing.llm.memory import ReplicaMemory, replica_memory
 from sizing.llm.models import CUSTOM, OWN_BLOCK
+from sizing.llm.recalibration import recalibrated_memory, recalibrated_work
 from sizing.llm.rows import architecture_of
 from sizing.llm.sharding import Split, not_divided
 from sizing.llm.work import ModelWork, Work, model_work, work_of
@@ -175,8 +176,9 @@ def degrees(scenario: LlmScenario, model: LlmModel, largest_instance: int) -> li
 def memory_of(
     scenario: LlmScenario, model: LlmModel, accelerator: Accelerator, split: Split, draft: LlmModel | None = None
 ) -> ReplicaMemory:
-    """Memory of a replica under the scenario's formats, engine, budgets and what is served beside the model."""
-    return replica_memory(
+    """Memory of a replica under the scenario's formats, engine, budgets and what is served beside the model; where the
+    scenario has a start-up log of this accelerator and split, as that says."""
+    memory = replica_memory(
         model,
         accelerator,
         weight_format=scenario.weight_format,
@@ -195,6 +197,7 @@ def memory_of(
         prefix_tokens=scenario.prefix_cache_tokens,
         checkpoint_bytes=scenario.checkpoint_bytes,
     )
+    return recalibrated_memory(memory, scenario, model, accelerator, split)
 
 
 def _length_limit(context_tokens: int) -> int:
@@ -247,7 +250,7 @@ def scenario_work(
     scenario: LlmScenario, model: LlmModel, draft: LlmModel | None, accelerator: Accelerator, split: Split
 ) -> Work:
     """What a step of the scenario moves and computes on one rank: its prompt without what the prefix cache holds, its
-    engine's generation, and the drafting it asks for."""
+    engine's generation, the drafting it asks for, and measurements of its own that count here."""
     drafting = NO_DRAFTING
     if scenario.draft_model is not None:
         drafting = drafting_of(
@@ -258,7 +261,7 @@ def scenario_work(
             weight_format=scenario.weight_format,
             split=Split(split.tensor, 1, split.attention_data, split.expert_parallel),
         )
-    return work_of(
+    work = work_of(
         model,
         accelerator,
         scenario_model_work(scenario, model, split),
@@ -269,6 +272,7 @@ def scenario_work(
         max_batched_tokens=scenario.max_batched_tokens,
         drafting=drafting,
     )
+    return recalibrated_work(work, scenario, model, accelerator, split)
 
 
 _configurations = lru_cache(maxsize=128)(fresh_configurations)

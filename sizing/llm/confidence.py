@@ -151,8 +151,9 @@ def confidence(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) 
         ]
     fewest = [high for _, high in brackets]
     shown = sorted({*grid, *(count for count in fewest if count)})
-    width = float(np.ravel(work.width)[0])
-    step, first = (law.widened(width) for law in error_laws(scenario))
+    laws = error_laws(scenario)
+    step = laws[0].widened(float(np.ravel(work.width)[0]))
+    first = laws[1].widened(float(np.ravel(work.first_width)[0]))
     return Confidence(
         rows=tuple(known[count] for count in shown),
         recommended=known[chosen],
@@ -210,7 +211,9 @@ def chances(scenario: LlmScenario, work: Work, batch: int, counts: Floats) -> Ch
     alone, predicted = (
         uniform_tpot_ms(group.work, np.ones((1, 1)), scenario.output_tokens, rates)[1] for rates in (use, centre)
     )
-    use = replace(use, first_scale=(predicted / alone) ** (1.0 / group.work.width))
+    step_width, first_width = group.work.width, group.work.first_width
+    taken_back = predicted / alone * use.scale ** (step_width - first_width)
+    use = replace(use, first_scale=taken_back ** (1.0 / first_width))
     done = load(scenario, group, np.repeat(counts, STRATA), use)
     column = PERCENTILE_COLUMN[scenario.slo_percentile]
     steady = np.where(done.full, 0.0, 1.0)
@@ -218,7 +221,7 @@ def chances(scenario: LlmScenario, work: Work, batch: int, counts: Floats) -> Ch
     if scenario.tpot_target_ms is not None:
         tpot = np.where(done.tpot_ms[:, column] <= scenario.tpot_target_ms, 1.0, 0.0)
     if scenario.ttft_target_ms is not None:
-        room = (scenario.ttft_target_ms / done.ttft_ms[:, column]) ** (1.0 / np.ravel(group.work.width))
+        room = (scenario.ttft_target_ms / done.ttft_ms[:, column]) ** (1.0 / np.ravel(first_width))
         ttft = first.below(room)
 
     def mean(holds: Floats) -> Floats:

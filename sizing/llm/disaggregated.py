@@ -157,6 +157,7 @@ class _Speeds:
         self.step_ms = decode(work, self.grid[None, :].astype(float), use).step_ms
         prompt = prefill(work, use)
         self.alone_ms = prompt.alone_ms[:, 0]
+        self.first_factor = np.asarray(work.first_factor)[:, 0]
         self.occupied_ms = prompt.occupied_ms[:, 0]
         self.transfer_ms = transfer_ms(work, float(np.asarray(use.network_gb_per_s)))[:, 0]
         fits = self.grid[None, :] <= np.array([[c.max_sequences] for c in items])
@@ -217,7 +218,7 @@ class _Speeds:
         self, scenario: LlmScenario, row: int, load_per_s: float
     ) -> tuple[int, float, int, float, float] | None:
         prompt, alone = float(self.occupied_ms[row]), float(self.alone_ms[row])
-        fixed = alone + float(self.transfer_ms[row]) + float(self.step_ms[row, 0])
+        fixed = (alone + float(self.step_ms[row, 0])) * float(self.first_factor[row]) + float(self.transfer_ms[row])
         limit = scenario.ttft_target_ms
         if limit is not None and fixed > limit:
             return None

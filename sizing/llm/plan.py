@@ -8,7 +8,7 @@ from typing import Literal
 
 from sizing import fleet
 from sizing.catalog import Catalog
-from sizing.catalog_rows import LlmModel
+from sizing.catalog_rows import Accelerator, LlmModel
 from sizing.cost import cost_of
 from sizing.llm.candidates import PORTED_VENDORS, RUNTIME_WORDS, check_context, check_formats, check_parallelism
 from sizing.llm.constants import UNMEASURED_WIDTH, checked, factors_of, family_of, generation_of
@@ -17,6 +17,8 @@ from sizing.llm.formats import scheme_of
 from sizing.llm.kv import CONV_BYTES, STATE_BYTES
 from sizing.llm.levers import history_demand_tokens, prompt_work, tokens_per_pass
 from sizing.llm.models import draft_of, model_of
+from sizing.llm.own_runs import basis_of, said_of
+from sizing.llm.recalibration import check_serving
 from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice, Floats, search
 from sizing.llm.working import model_steps, working
@@ -64,6 +66,7 @@ def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
     check_context(scenario, model)
     check_parallelism(scenario, model)
     prompt_work(scenario)
+    check_serving(scenario, model, catalog)
     offers, dropped = fleet.offers(scenario, catalog, category="gpu")
     found = search(scenario, model, offers, draft)
     deployments: list[Deployment] = []
@@ -89,7 +92,7 @@ def plan(scenario: LlmScenario, catalog: Catalog) -> Plan:
         rejected=tuple(rejected),
         binding_constraint=best.binding_constraint if best else _binding_of(rejected),
         working=working(scenario, model, choices[best.instance], best) if best else model_steps(scenario, model),
-        caveats=_caveats(scenario, model),
+        caveats=_caveats(scenario, model, catalog),
         search=Search(candidates=len(ranked) + len(rejected), configurations=found.evaluated, seconds=0.0),
     )
 
@@ -176,7 +179,7 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
             capacity_requests_per_s=capacity,
             output_tokens_per_request=float(tokens),
         ),
-        verdicts=_verdicts(scenario, latency, CALIBRATED if item.work.width < 1.0 else ESTIMATED),
+        verdicts=_verdicts(scenario, latency, _basis(scenario, model, choice)),
         binding_constraint=choice.binding,
         warnings=_warnings(scenario, choice),
         extra={
@@ -195,18 +198,33 @@ def _deployment(scenario: LlmScenario, catalog: Catalog, model: LlmModel, choice
     )
 
 
-def _verdicts(scenario: LlmScenario, latency: dict[str, LatencyMs], made: tuple[Basis, str]) -> tuple[Verdict, ...]:
-    limits = ((TTFT, scenario.ttft_target_ms, "ttft"), (TPOT, scenario.tpot_target_ms, "tpot"))
+def _basis(scenario: LlmScenario, model: LlmModel, choice: Choice) -> tuple[tuple[Basis, str], tuple[Basis, str]]:
+    """Basis of TTFT and of TPOT, each with its source in words."""
+    item, part = choice.configuration, choice.configuration.accelerator
+    otherwise = CALIBRATED if _is_known(scenario, model, part) else ESTIMATED
+    return basis_of(scenario, model, part, item.split, otherwise)
+
+
+def _is_known(scenario: LlmScenario, model: LlmModel, part: Accelerator) -> bool:
+    """Whether runs of this model and family of parts are among those fitted."""
+    family = family_of(part.architecture, part.memory_type)
+    return factors_of(generation_of(scenario.runtime, scenario.engine_version), family, "", "", model.id).width < 1.0
+
+
+def _verdicts(
+    scenario: LlmScenario, latency: dict[str, LatencyMs], made: tuple[tuple[Basis, str], tuple[Basis, str]]
+) -> tuple[Verdict, ...]:
+    limits = ((TTFT, scenario.ttft_target_ms, "ttft", made[0]), (TPOT, scenario.tpot_target_ms, "tpot", made[1]))
     return tuple(
         verdict(
             quantity=quantity,
             percentile=scenario.slo_percentile,
             limit_ms=limit,
             latency=latency[name],
-            basis=made[0],
-            source=made[1],
+            basis=basis[0],
+            source=basis[1],
         )
-        for quantity, limit, name in limits
+        for quantity, limit, name, basis in limits
     )
 
 
@@ -265,9 +283,11 @@ def _kept_history(scenario: LlmScenario, choice: Choice) -> str | None:
     )
 
 
-def _caveats(scenario: LlmScenario, model: LlmModel) -> tuple[str, ...]:
+def _caveats(scenario: LlmScenario, model: LlmModel, catalog: Catalog) -> tuple[str, ...]:
     shape = architecture_of(model)
-    said = [f"Speed is a roofline with constants fitted on public runs: {checked()}.", CHECKED_MEMORY]
+    own = said_of(scenario, model, catalog)
+    said = [own] if own else []
+    said += [f"Speed is a roofline with constants fitted on public runs: {checked()}.", CHECKED_MEMORY]
     said += shape.caveats
     if any(kind.cache.state_elements for kind in shape.kinds):
         said.append(

@@ -94,7 +94,7 @@ def step_cost(work: Work, rates: Rates, max_batch: int, *, context_tokens: float
     kv_ms = scale * max(_one(step.kv_ms[:, -1]), _one(step.attention_ms[:, -1])) / max_batch
     occupied_ms, tokens = _one(prompt.occupied_ms), _one(work.prompt_tokens)
     attention_ms = min(scale * _one(prompt.attention_ms) / stages, occupied_ms)
-    fixed_ms = scale * _one(rates.prefill_fixed_ms)
+    fixed_ms = min(scale * _one(rates.prefill_fixed_ms), _one(prompt.alone_ms))
     pass_ms = _one(prompt.alone_ms) - fixed_ms
     alone_ms = max(pass_ms / stages - occupied_ms, 0.0) / _one(work.prompt_chunks)
     return StepCost(
@@ -160,6 +160,9 @@ def replay(scenario: LlmScenario, catalog: Catalog, deployment: Deployment, load
             stagger_s=cycle_s / clients,
         )
     more_ms = first_token_ms(cost, context, _one(work.prompt_chunks), in_flight_found(done), rates)
+    more_ms = more_ms + (_one(work.first_factor) - 1.0) * (
+        done.ttft_ms + more_ms
+    )  # 1 but for measurements of one's own
     latency = {"ttft_ms": done.ttft_ms + more_ms, "tpot_ms": done.tpot_ms, "e2e_ms": done.e2e_ms + more_ms}
     ttft_limit, tpot_limit = scenario.ttft_target_ms or inf, scenario.tpot_target_ms or inf
     good = (latency["ttft_ms"] <= ttft_limit) & ~(latency["tpot_ms"] > tpot_limit)

@@ -15,7 +15,7 @@ from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.memory import replica_memory
 from sizing.llm.rows import architecture_of
 from sizing.llm.score import ENGINES, SkipError, accelerator_of, kv_format_of, model_of_case, weight_format_of
-from sizing.llm.serving import closed_batch
+from sizing.llm.serving import closed_batch, first_token_scale
 from sizing.llm.sharding import Split
 from sizing.llm.speed import decode, prefill
 from sizing.llm.work import Floats, Work, model_work, stack, work_of
@@ -158,7 +158,7 @@ def predict(
     if metric == "decode_tokens_per_s":
         return {metric: MS_PER_S / decode(work, batch, use).step_ms}
     if metric == "prefill_tokens_per_s":
-        return {metric: prompt / (prefill(work, use).alone_ms * use.first_scale**work.width) * MS_PER_S}
+        return {metric: prompt / (prefill(work, use).alone_ms * first_token_scale(work, use)) * MS_PER_S}
     if metric == "batch_latency_s":
         first, step = prefill(work, use), decode(work, batch, use)
         total_ms = first.alone_ms + (batch - 1.0) * first.occupied_ms + (output - 1.0) * step.step_ms

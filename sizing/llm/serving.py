@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sizing.llm.constants import Rates
 from sizing.llm.speed import Decode, Prefill, decode, prefill
-from sizing.llm.work import Work
+from sizing.llm.work import Quantity, Work
 from sizing.scenario import LlmScenario
 from sizing.units import MS_PER_S
 
@@ -49,6 +49,12 @@ def _poll_ms(step_ms: Floats, batch: Floats, rates: Rates) -> Floats:
     return step_ms * rates.poll_steps * np.clip(batch - 1.0, 0.0, 1.0)
 
 
+def first_token_scale(work: Work, rates: Rates) -> Quantity:
+    """What a first token is multiplied by [1]: its own measured factor, and at an end of the interval what it is off beyond a
+    step: first_scale^w x scale^(w - w_step), w the widths of first token and step."""
+    return work.first_factor * rates.first_scale**work.first_width * rates.scale ** (work.first_width - work.width)
+
+
 def closed_batch(work: Work, batch: Floats, output_tokens: Floats | float, rates: Rates) -> Steady:
     """Latency [ms] and throughput [1/s] with `batch` sequences in flight, each replaced as it ends.
 
@@ -67,7 +73,7 @@ def closed_batch(work: Work, batch: Floats, output_tokens: Floats | float, rates
     tpot_ms = step.step_ms + (1.0 - before) * others_ms / np.maximum(np.asarray(output_tokens) - 1.0, 1.0)
     e2e_ms = ttft_ms + (output_tokens - 1.0) * tpot_ms
     return Steady(
-        ttft_ms=ttft_ms * rates.first_scale**work.width,
+        ttft_ms=ttft_ms * first_token_scale(work, rates),
         tpot_ms=tpot_ms,
         e2e_ms=e2e_ms,
         requests_per_s=batch / e2e_ms * MS_PER_S,
@@ -211,7 +217,7 @@ def open_loop(
     half_step_ms = _at(states.step_ms, with_self) / 2.0  # in the mean wait for the step under way: poll has it already
     own_ms = states.alone_ms * _longer(spread.prompt_cv)
     wait_ms = np.where(with_self > 1, np.maximum(wait_ms - half_step_ms, own_ms), own_ms)
-    ttft_ms = (_at(states.base_ms, with_self) + wait_ms) * rates.first_scale**work.width
+    ttft_ms = (_at(states.base_ms, with_self) + wait_ms) * first_token_scale(work, rates)
     tpot_ms = _at(states.tpot_ms, with_self)
     return Loaded(
         ttft_ms=ttft_ms,
@@ -314,7 +320,7 @@ def closed_loop(
     before = first_share(states.prompt_ms, step_ms, output_tokens, seen.astype(float), rates)
     ahead_ms = np.minimum(2.0 * before * quantile, 1.0) * others_ms
     own_ms = states.alone_ms * _longer(spread.prompt_cv)
-    ttft_ms = (_at(states.base_ms, seen) + ahead_ms + wait_ms + own_ms) * rates.first_scale**work.width
+    ttft_ms = (_at(states.base_ms, seen) + ahead_ms + wait_ms + own_ms) * first_token_scale(work, rates)
     tpot_ms = step_ms + (1.0 - before) * others_ms / max(output_tokens - 1, 1)
     return Loaded(
         ttft_ms=ttft_ms,
@@ -335,4 +341,4 @@ def uniform_tpot_ms(work: Work, batch: Floats, output_tokens: int, rates: Rates)
     step = decode(work, batch, rates)
     prompt = prefill(work, rates)
     share_ms = (batch - 1.0) * prompt.occupied_ms / output_tokens if output_tokens > 1 else 0.0
-    return step.step_ms + share_ms, prompt.alone_ms + step.step_ms
+    return step.step_ms + share_ms, (prompt.alone_ms + step.step_ms) * work.first_factor

@@ -73,7 +73,9 @@ class Work:
     products_factor: Quantity  # of this family and format, on the engine's share of the peak
     gap_factor: Quantity  # of this family, on everything between kernels
     step_factor: Quantity  # of this model under this engine, 1 for what nobody measured
+    first_factor: Quantity  # of a first token beyond that of a step, 1 but for measurements of one's own
     width: Quantity  # exponent of the interval: below 1 for what was measured, above for what nobody measured
+    first_width: Quantity  # the same of a first token; that of a step but for measurements of one's own
 
 
 _WORK_FIELDS = tuple(f.name for f in fields(Work))
@@ -240,7 +242,9 @@ def work_of(
         products_factor=factors.products,
         gap_factor=factors.gap,
         step_factor=factors.step,
+        first_factor=1.0,
         width=factors.width,
+        first_width=factors.width,
     )
 
 

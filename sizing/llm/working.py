@@ -8,6 +8,7 @@ from sizing.catalog_rows import LlmModel
 from sizing.llm.constants import engine_rates
 from sizing.llm.formats import compute_peak, scheme_of
 from sizing.llm.kv import KV_BITS, kv_bytes_per_token
+from sizing.llm.own_runs import own_steps
 from sizing.llm.parameters import active_matmul_parameters
 from sizing.llm.rows import architecture_of
 from sizing.llm.search import PERCENTILE_COLUMN, Choice
@@ -69,6 +70,7 @@ def working(scenario: LlmScenario, model: LlmModel, choice: Choice, best: Deploy
     """The whole chain of the recommended deployment, from parameters to dollars."""
     return (
         *model_steps(scenario, model),
+        *own_steps(scenario, model, choice.configuration.accelerator, choice.configuration.split),
         *_memory_steps(scenario, choice),
         *_speed_steps(scenario, model, choice),
         *_fleet_steps(scenario, choice, best),

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from sizing.catalog import Catalog
 from sizing.deep_learning import moved as deep_learning_moved
+from sizing.deep_learning.workers import Retime
 from sizing.fleet import instances_for
 from sizing.llm import moved as llm_moved
 from sizing.llm.confidence import error_laws
@@ -145,10 +146,13 @@ def _between(
 
 
 def _of_deep_learning(scenario: DeepLearningScenario, catalog: Catalog, deployment: Deployment) -> AnswerInterval:
-    fast, slow = (
-        next(iter(deep_learning_moved.resized(scenario, catalog, end, instance=deployment.instance)), None)
-        for end in (deep_learning_moved.fast_end, deep_learning_moved.slow_end)
-    )
+
+    def at(end: Retime) -> Outcome | None:
+        return next(iter(deep_learning_moved.resized(scenario, catalog, end, instance=deployment.instance)), None)
+
+    # One worker is the least, however fast it is.
+    is_least = deployment.replicas - scenario.spare_replicas == 1 == deployment.instances
+    fast, slow = None if is_least else at(deep_learning_moved.fast_end), at(deep_learning_moved.slow_end)
     low, high = _ends(deployment.latency_ms["model"])
     on_gpu = deployment.accelerator is not None
     basis = (

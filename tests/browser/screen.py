@@ -18,7 +18,7 @@ from sizing.planner import plan
 from sizing.units import format_usd
 
 SIZING_PAGES = ("statistical", "deep_learning", "llm")
-PAGES = ("", *SIZING_PAGES, "compare", "catalogs")
+PAGES = ("", *SIZING_PAGES, "compare", "accuracy", "catalogs")
 OPENING_ATTEMPTS = 3
 DESKTOP = {"width": 1280, "height": 720}
 PHONE = {"width": 390, "height": 844}

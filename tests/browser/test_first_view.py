@@ -19,6 +19,7 @@ TITLES = {
     "deep_learning": "Deep learning model",
     "llm": "Large language model",
     "compare": "Compare",
+    "accuracy": "Accuracy",
     "catalogs": "Catalogs",
 }
 EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u26ff\u2705\u274c\u2753-\u2757\u2b50\ufe0f]")
@@ -96,7 +97,7 @@ def test_at_most_eight_controls_in_sight_and_no_run_button(pages: dict[str, Page
     visible = page.locator(", ".join(f"[data-testid={widget}]" for widget in WIDGETS)).evaluate_all(
         "all => all.filter(e => e.checkVisibility() && !e.closest('[inert]')).length"
     )
-    assert visible == {"": 0, "compare": 4, "catalogs": 5}.get(name, 8)
+    assert visible == {"": 0, "compare": 4, "accuracy": 8, "catalogs": 5}.get(name, 8)
     buttons = page.get_by_test_id("stMain").get_by_role("button").all_inner_texts()
     assert not [text for text in buttons if re.search(r"\b(run|submit|calculate|apply|analy[sz]e)\b", text, re.I)]
 
@@ -104,9 +105,10 @@ def test_at_most_eight_controls_in_sight_and_no_run_button(pages: dict[str, Page
 @pytest.mark.parametrize("name", SIZING_PAGES)
 def test_closed_sections_say_their_present_values(pages: dict[str, Page], name: str) -> None:
     titles = pages[name].locator(".st-key-inputs [data-testid=stExpander] summary p").all_inner_texts()
-    assert len(titles) == {"llm": 7}.get(name, 6)
+    assert len(titles) == {"llm": 8}.get(name, 7)
     assert sum("cap 70%" in title for title in titles) == 1
-    assert re.search(r"any cloud, US, on demand, no budget limit$", titles[-3])
+    assert re.search(r"any cloud, US, on demand, no budget limit$", titles[-4])
+    assert titles[-3].endswith("the same at every hour, on demand, 1-year commitment, 3-year commitment")
     assert titles[-2].endswith("list prices, USD")
 
 

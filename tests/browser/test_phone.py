@@ -37,7 +37,7 @@ def test_page_fits_a_phone(open_page: OpenPage, dashboard: str, name: str) -> No
         open_sections(page)
     elif name == "":
         assert top(page.get_by_text("For example:").first) < PHONE["height"]
-    elif name == "compare":
+    elif name in ("compare", "accuracy"):
         assert top(page.locator(".answer")) < PHONE["height"]
     else:
         assert top(page.get_by_test_id("stDataFrame")) < PHONE["height"]

@@ -51,6 +51,11 @@ BUDGET: list[Change] = [
     (choose, ("Region", "Europe"), "region", "eu"),
     (choose, ("Price basis", "Spot"), "price_basis", "spot"),
     *_numbers(max_usd_per_month=900000.5),
+    (choose, ("Load over the week", "Office hours of one country"), "load_shape", "office_hours"),
+    *_numbers(min_replicas=2, headroom_percent=15.5, start_minutes=4.5, three_year_most_percent=25.5),
+    *_numbers(spot_most_percent=40.5, spot_interruptions_per_month=0.3, owned_usd_per_server=9000.5, owned_years=3.5),
+    *_numbers(owned_watts_per_server=700.5, colocation_usd_per_server_month=80.5, people_usd_per_year=5000.5),
+    *_numbers(usd_per_kwh=0.2, pue=1.4),
     *_numbers(discount_percent=12.5, currency_per_usd=0.92, api_usd_per_1k_requests=0.75),
     (type_text, ("Currency shown beside USD", "EUR"), "currency", "EUR"),
     *_numbers(power_share_of_tdp=0.55, grid_g_co2_per_kwh=120.5),
@@ -186,7 +191,7 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         _price_the_chosen_instance(page)
         changed.add("own_prices")
         assert_answers_its_link(page)
-    # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py.
+    # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py, test_own_results_page.py.
     elsewhere = {
         "kind",
         "custom_config",
@@ -195,6 +200,10 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         "expert_parallel",
         "measured_curve",
         "measured_service",
+        "scale_with_load",
+        "load_table",
+        "terms",
+        "measured_serving",
     }
     assert (
         changed | {"accelerators", "concurrency", "requests_per_s"}
