@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import streamlit as st
+
 from sizing.plan import Plan
 from ui.advisor import draw_advisor
 from ui.cost_over_time import draw_cost_over_time
@@ -29,5 +31,7 @@ SECTIONS: tuple[Callable[[PageState, Plan], None], ...] = (
 
 def draw_decisions(state: PageState, plan: Plan) -> None:
     """Draw each section; folded ones cost a changed control nothing until they are open."""
+    if plan.recommended is not None:
+        st.subheader("From answer to decision", anchor="decide")
     for draw in SECTIONS:
         draw(state, plan)

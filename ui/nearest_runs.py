@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from sizing import link as links
+from sizing.accuracy_view import AccuracyView
 from sizing.nearest_runs import Near, nearest_runs, view_of
 from sizing.plan import Deployment, Plan
 from ui.frame import plain
@@ -17,7 +18,7 @@ TITLE = "Nearest measured runs"
 def draw_nearest_runs(state: PageState, plan: Plan) -> None:
     """The closed section; the runs are looked up once it is open."""
     best = plan.recommended
-    if best is not None:
+    if best is not None and state.kind != "llm":  # language models have theirs among the sections on speed
         folded(TITLE, "nearest-runs", lambda: _draw(state, best))
 
 
@@ -57,10 +58,14 @@ def _draw(state: PageState, best: Deployment) -> None:
             ],
             least_rem=58,
         )
-    view = view_of(state.scenario, near)
+    accuracy_link(view_of(state.scenario, near), state.catalog_version)
+
+
+def accuracy_link(view: AccuracyView, version: str) -> None:
+    """The way to the accuracy page at some runs."""
     st.page_link(
         "pages/accuracy.py",
         label="All measured runs, with our error",
         icon=":material/query_stats:",
-        query_params=links.to_params(view, catalog_version=state.catalog_version),
+        query_params=links.to_params(view, catalog_version=version),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
+from sizing.accuracy_view import AccuracyView
 from sizing.catalog import Catalog
 from sizing.llm import load_curve
 from sizing.llm.breaks import breaks, breaks_words
@@ -26,6 +27,7 @@ from sizing.units import format_ms
 from ui.charts import percentile_chart
 from ui.draw import beside, chart
 from ui.frame import plain
+from ui.nearest_runs import accuracy_link
 from ui.results import folded, table
 from ui.sketch import CHOSEN, PALETTE, Curve, layout_of
 
@@ -143,6 +145,7 @@ def full_batch_words(curve: BatchCurve, best: Deployment, scenario: LlmScenario)
 
 
 def _nearest(scenario: LlmScenario, catalog: Catalog, best: Deployment) -> None:
+    accuracy_link(AccuracyView(family="llm", quantity="TPOT (ms)"), catalog.version)
     found = nearest(scenario, catalog, best)
     st.markdown(plain(distance_words(subject_of(scenario, catalog, best), found)))
     table(
