@@ -75,8 +75,8 @@ def energy(scenario: AnyScenario, catalog: Catalog, deployment: Deployment) -> E
         return None
     parts = (*_boards(scenario, deployment, part), *_host(scenario, deployment, instance))
     machines = Range(sum(p.watts for p in parts), sum(p.low for p in parts), sum(p.high for p in parts))
-    own_pue = getattr(scenario, "pue", None)
-    pue = (DEFAULT_PUE, PUE_LOW, PUE_HIGH) if own_pue is None else (own_pue, own_pue, own_pue)
+    own = own_pue(scenario)
+    pue = (DEFAULT_PUE, PUE_LOW, PUE_HIGH) if own is None else (own, own, own)
     watts = Range(machines.value * pue[0], machines.low * pue[1], machines.high * pue[2])
     given = scenario.grid_g_co2_per_kwh
     grid = grid_of(deployment.region, scenario.region) if given is None else own_grid(given)
@@ -95,6 +95,17 @@ def energy(scenario: AnyScenario, catalog: Catalog, deployment: Deployment) -> E
         kg_co2_per_month=_co2(kwh, grid),
         g_co2_per_request=_co2(wh, grid),
     )
+
+
+def own_pue(scenario: AnyScenario) -> float | None:
+    """PUE that the user entered [1], or None where the field has its usual value: that one is of a rented room for servers
+    of one's own, these machines stand in a cloud's building.
+
+    >>> from sizing.scenario import LlmScenario
+    >>> own_pue(LlmScenario()), own_pue(LlmScenario(pue=1.1))
+    (None, 1.1)
+    """
+    return None if scenario.pue == type(scenario).model_fields["pue"].get_default() else scenario.pue
 
 
 def _co2(used: Range, grid: Grid) -> Range:

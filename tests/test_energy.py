@@ -82,6 +82,18 @@ def test_a_small_machine_by_hand() -> None:
     assert found.wh_per_1k_output_tokens is None
 
 
+def test_the_buildings_share_is_the_users_where_they_changed_it_and_exact_then() -> None:
+    usual, own = StatisticalScenario(), StatisticalScenario(pue=1.5)
+    best = plan(usual, CATALOG).recommended
+    assert best is not None
+    cloud, changed = energy(usual, CATALOG, best), energy(own, CATALOG, best)
+    assert cloud is not None
+    assert changed is not None
+    assert (cloud.pue, changed.pue) == (DEFAULT_PUE, 1.5)
+    assert changed.watts.value == pytest.approx(cloud.watts.value / DEFAULT_PUE * 1.5)
+    assert changed.watts.high / changed.watts.value < cloud.watts.high / cloud.watts.value
+
+
 def test_boards_that_serve_and_wait_by_hand() -> None:
     scenario = parse_scenario(
         {"kind": "llm", "model": "llama-3.3-70b-instruct", "instances": ["aws-p5-48xlarge"], "requests_per_s": 20.0}

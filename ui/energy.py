@@ -7,7 +7,7 @@ from functools import lru_cache
 import streamlit as st
 
 from sizing.catalog import Catalog
-from sizing.energy import PUE_HIGH, PUE_LOW, Energy, Part, Range, energy
+from sizing.energy import PUE_HIGH, PUE_LOW, Energy, Part, Range, energy, own_pue
 from sizing.plan import Plan
 from sizing.planner import plan as planned
 from sizing.scenario import AnyScenario
@@ -91,8 +91,8 @@ def _plain(found: Range, unit: str) -> tuple[str, str]:
 
 def captions(scenario: AnyScenario, found: Energy) -> list[str]:
     """The basis: the building, the grid, and what is left out."""
-    own_pue = getattr(scenario, "pue", None)
-    building = "as you entered it" if own_pue is not None else f"between {PUE_LOW:g} and {PUE_HIGH:g} by provider"
+    entered = own_pue(scenario) is not None
+    building = "as you entered it" if entered else f"of clouds, between {PUE_LOW:g} and {PUE_HIGH:g} by provider"
     return [
         f"Power = sum of the parts x {found.pue:g} for cooling and losses of the building (PUE, {building}). "
         "The interval adds up those of the parts; own measurements beat it: enter your share of the rated power.",

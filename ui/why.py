@@ -103,8 +103,8 @@ def _draw_tornado(found: Tornado, best: Deployment) -> None:
     st.caption(
         plain(
             f"Now: {_machines(found.now)}, {format_usd(found.now.usd_per_month)} a month, {found.latency} {format_ms(found.now_ms)}. "
-            f"{found.sizings} sizings on {best.instance_type}, each change by itself and without the budget; for the first "
-            f"{SEARCHED} all other machines were searched too.{none}"
+            f"{found.sizings} sizings, each change by itself and without the budget: on {best.instance_type}, and for the first "
+            f"{SEARCHED} on all machines too.{none}"
         )
     )
 

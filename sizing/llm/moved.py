@@ -43,13 +43,10 @@ def counts_at_ends(scenario: LlmScenario, catalog: Catalog, deployment: Deployme
     """
     item = configuration_of(scenario, catalog, deployment)
     step, first = error_laws(scenario)
-    width = float(item.work.width)
     levels = np.array(LEVELS)
-    steps, firsts = step.widened(width).quantile(levels), first.quantile(levels)
+    steps, firsts = step.widened(float(item.work.width)).quantile(levels), first.quantile(levels)
     pairs = [*LOWEST, *HIGHEST]
-    found = _counts(
-        scenario, item, np.array([steps[i] for i, _ in pairs]), np.array([firsts[j] for _, j in pairs]), width
-    )
+    found = _counts(scenario, item, np.array([steps[i] for i, _ in pairs]), np.array([firsts[j] for _, j in pairs]))
     fewest, most = found[: len(LOWEST)], found[len(LOWEST) :]
     low = _third(fewest[0], fewest[1], fewest[2], fewest[3], sign=-1)
     high = _third(most[0], most[1], most[2], most[3], sign=1)
@@ -68,7 +65,7 @@ def _third(a: float, b: float, beside_a: float, beside_b: float, *, sign: int) -
     return a if sign * a >= sign * beside_b else beside_b
 
 
-def _counts(scenario: LlmScenario, item: Configuration, steps: Floats, firsts: Floats, width: float) -> list[float]:
+def _counts(scenario: LlmScenario, item: Configuration, steps: Floats, firsts: Floats) -> list[float]:
     """Fewest replicas of one configuration for each pair of a factor on every pass and one on a whole first token [1]; infinite
     where none does. What the first does to a first token alone on the replica is taken back, as in `confidence.chances`."""
     centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
@@ -78,7 +75,7 @@ def _counts(scenario: LlmScenario, item: Configuration, steps: Floats, firsts: F
         uniform_tpot_ms(stack([each.work for each in those]), one, scenario.output_tokens, centre)[1]
         for those in (items, [item])
     )
-    use = replace(centre, first_scale=(predicted / alone) ** (1.0 / width) * firsts[:, None])
+    use = replace(centre, first_scale=(predicted / alone) ** (1.0 / float(item.work.first_width)) * firsts[:, None])
     group, failures, _ = with_batch(scenario, items, centre)
     replicas, _ = fewest_replicas(scenario, group, use)
     return [
@@ -106,7 +103,9 @@ def with_step(scenario: LlmScenario, item: Configuration, factor: float) -> Rate
     centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
     moved, work, one = replace(centre, scale=factor), stack([item.work]), np.ones((1, 1))
     alone, predicted = (uniform_tpot_ms(work, one, scenario.output_tokens, use)[1] for use in (moved, centre))
-    return replace(moved, first_scale=float((predicted / alone)[0, 0]) ** (1.0 / float(item.work.width)))
+    width, first_width = float(item.work.width), float(item.work.first_width)
+    taken_back = float((predicted / alone)[0, 0]) * factor ** (width - first_width)
+    return replace(moved, first_scale=taken_back ** (1.0 / first_width))
 
 
 def resized(

@@ -170,11 +170,10 @@ def _llm_own(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) ->
     centre = engine_rates(scenario.runtime, scenario.engine_version)[0]
     item = configuration_of(scenario, catalog, deployment)
     made = (lambda factor: with_step(scenario, item, factor), lambda factor: replace(centre, first_scale=factor))
-    for name, law, of in zip(
-        ("our error, a step", "our error, a first token"), error_laws(scenario), made, strict=True
-    ):
+    names, widths = ("our error, a step", "our error, a first token"), (item.work.width, item.work.first_width)
+    for name, law, width, of in zip(names, error_laws(scenario), widths, made, strict=True):
         # The interval of a model and part that were measured is narrower: the power of the engine's that their work carries.
-        shown = law.widened(float(item.work.width))
+        shown = law.widened(float(width))
         low, high = (
             End(f"x{seen:.2f}", own=of(factor)) for seen, factor in ((shown.low, law.low), (shown.high, law.high))
         )

@@ -106,8 +106,8 @@ def _of_llm(scenario: LlmScenario, catalog: Catalog, deployment: Deployment) -> 
             accelerators_per_instance=deployment.accelerators_per_instance or 1,
         )
 
-    width = float(llm_moved.configuration_of(scenario, catalog, deployment).work.width)
-    step, first = (law.widened(width) for law in error_laws(scenario))
+    work, (of_step, of_first) = llm_moved.configuration_of(scenario, catalog, deployment).work, error_laws(scenario)
+    step, first = of_step.widened(float(work.width)), of_first.widened(float(work.first_width))
     fewest, most = machines(low), None if high is None else machines(high)
     return AnswerInterval(
         "replicas",

@@ -18,7 +18,7 @@ _STARTS: tuple[tuple[str, str], ...] = (
     ("Decode step", SPEED), ("Prompt alone", SPEED), ("t0 ", SPEED), ("k ", SPEED), ("Time of the ", SPEED),
     ("Time of a full batch", SPEED), ("Throughput of", SPEED), ("Model time", SPEED), ("Steps before", SPEED),
     ("Request and reply", SPEED), ("Parsing", SPEED), ("CPU time factor", SPEED), ("Service time", SPEED),
-    ("Time of a request in full batches", SPEED),
+    ("Time of a request in full batches", SPEED), ("Own factor", SPEED),
     ("TPOT", QUEUE), ("TTFT", QUEUE), ("Latency", QUEUE), ("Queues", QUEUE), ("Demanded load", QUEUE), ("Utilization", QUEUE),
     ("p50 ", QUEUE), ("p95 ", QUEUE), ("p99 ", QUEUE),
     ("Capacity", COUNT), ("Replicas", COUNT), ("Machines", COUNT), ("Cost", COUNT), ("GPUs", COUNT), ("Sessions", COUNT),

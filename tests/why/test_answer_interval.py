@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from math import ceil, exp, factorial, inf
 
@@ -42,6 +43,9 @@ MANY: tuple[AnyScenario, ...] = (
     LlmScenario(requests_per_s=200, ttft_target_ms=100),
     LlmScenario(requests_per_s=None, concurrency=400, think_time_s=3),
 )
+
+
+OWN_RUNS = "h100-sxm-80gb~llama-3.1-8b~vllm~native~bf16~1.1.1~c16x1000x250=118.4:11.2~-"
 
 
 def best_of(scenario: AnyScenario) -> Deployment:
@@ -172,6 +176,22 @@ def test_the_third_of_25_is_found_from_four(steps: list[int]) -> None:
     fewest, most = ([float(grid[i, j]) for i, j in pairs] for pairs in (llm_moved.LOWEST, llm_moved.HIGHEST))
     assert llm_moved._third(*fewest, sign=-1) == every[2]
     assert llm_moved._third(*most, sign=1) == every[-3]
+
+
+def test_runs_of_ones_own_narrow_both_errors() -> None:
+    """One run says little, but something: each end of both errors comes nearer to 1 or stays."""
+    plain = LlmScenario(accelerators=("h100-sxm-80gb",), requests_per_s=400, ttft_target_ms=300)
+    ends = []
+    for scenario in (plain, plain.model_copy(update={"measured_serving": OWN_RUNS})):
+        found = interval_of(scenario, CATALOG, best_of(scenario))
+        assert found.high is not None
+        assert found.low < found.predicted < found.high
+        ends.append([float(text) for text in re.findall(r"\d\.\d\d", found.basis)])
+    before, after = ends
+    assert len(before) == len(after) == 4
+    assert all(abs(a - 1.0) <= abs(b - 1.0) for a, b in zip(after, before, strict=True))
+    assert after[1] < before[1]
+    assert after[3] < before[3]
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,12 @@ def test_swings_by_hand() -> None:
         DeepLearningScenario(requests_per_s=40_000, spare_replicas=2),
         StatisticalScenario(requests_per_s=5_000, micro_batch_rows=16, micro_batch_delay_ms=1.0),
         LlmScenario(requests_per_s=60, spare_replicas=2, slo_percentile=99),
+        LlmScenario(
+            accelerators=("h100-sxm-80gb",),
+            requests_per_s=200,
+            ttft_target_ms=200,
+            measured_serving="h100-sxm-80gb~llama-3.1-8b~vllm~native~bf16~1.1.1~c16x1000x250=118.4:11.2~-",
+        ),
     ],
 )
 def test_without_a_change_the_fixed_deployment_has_the_latency_of_the_plan(scenario: AnyScenario) -> None:

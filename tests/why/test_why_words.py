@@ -28,6 +28,12 @@ SCENARIOS: dict[str, AnyScenario] = {
     "batches": StatisticalScenario(requests_per_s=5_000, micro_batch_rows=16),
     "threads": StatisticalScenario(worker_model="thread_pool"),
     "cpu": DeepLearningScenario(compute="cpu"),
+    "own runs": LlmScenario(
+        accelerators=("h100-sxm-80gb",),
+        requests_per_s=200,
+        ttft_target_ms=200,
+        measured_serving="h100-sxm-80gb~llama-3.1-8b~vllm~native~bf16~1.1.1~c16x1000x250=118.4:11.2~-",
+    ),
     "pipeline": LlmScenario(model="mixtral-8x7b-v0.1"),
     "stages": DeepLearningScenario(model="stable-diffusion-xl-base-1.0", requests_per_s=0.1, latency_target_ms=None)
     if "stable-diffusion-xl-base-1.0" in CATALOG.deep_learning_models
