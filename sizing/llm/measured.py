@@ -18,6 +18,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import get_args
 
 from sizing.catalog_rows import LlmModel
 from sizing.errors import InputError
@@ -135,6 +136,9 @@ def parse_serving(text: str) -> MeasuredServing:
     held = _memory(memory) if memory != _EMPTY else None
     if len(found) > MOST_RUNS or not (found or held):
         raise InputError(FIELD, f"{len(found)} runs", f"1 to {MOST_RUNS} runs, or the memory of a start-up log")
+    for stated, known in ((weights, get_args(WeightFormat)), (kv, get_args(KvFormat))):
+        if stated not in known:
+            raise InputError(FIELD, stated, f"one of {', '.join(known)}")
     if min(degrees) < 1:
         raise InputError(FIELD, split, "degrees of parallelism of at least 1")
     return MeasuredServing(
@@ -142,7 +146,7 @@ def parse_serving(text: str) -> MeasuredServing:
         model,
         runtime,  # type: ignore[arg-type]  # the pattern has the engines
         version or None,
-        weights,  # type: ignore[arg-type]  # an unknown format is refused by `check_serving`
+        weights,  # type: ignore[arg-type]  # both looked up above
         kv,  # type: ignore[arg-type]
         Split(degrees[0], degrees[1], degrees[2], split.endswith("e")),
         found,

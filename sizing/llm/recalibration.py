@@ -71,6 +71,9 @@ FASTER_THAN_PHYSICS = 1.3
 """How much faster than one read of the weights and the KV cache at peak bandwidth a measured token may be before it is refused [1]:
 lengths are means, and parts are clocked a little differently. A stated choice."""
 
+MORE_THAN_ALL = 1.02
+"""How much more than utilization x capacity a log's weights and KV cache may be [1]: parts of one name differ a little in capacity."""
+
 MEMORY_WIDTH = 0.5
 """Interval of the engine's memory beside weights after its own log was read, over what it was [1]: other lengths and budgets than the
 log's still move it. A stated choice."""
@@ -371,4 +374,16 @@ def check_serving(scenario: LlmScenario, model: LlmModel, catalog: Catalog) -> N
     if reason_unused(scenario, model) is None:
         part = catalog.accelerator(measured.accelerator)
         recalibration(measured, model, part)
-        held_memory(measured, model, part, 1)
+        if measured.memory is not None:
+            check_memory(measured.memory, part)
+
+
+def check_memory(log: MeasuredMemory, part: Accelerator) -> None:
+    """Raises InputError for a log of more weights and KV cache [GiB] than the accelerator has."""
+    stated, room = log.kv_gib + (log.weights_gib or 0.0), log.utilization * part.capacity_bytes / GIB
+    if stated > room * MORE_THAN_ALL:
+        raise InputError(
+            FIELD,
+            f"{stated:.4g} GiB of weights and KV cache",
+            f"at most {room:.4g} GiB, {log.utilization:g} of {part.name}; another accelerator or split would explain it",
+        )

@@ -198,6 +198,7 @@ def test_requests_that_wait_for_a_slot_say_nothing_of_a_first_token() -> None:
         (measured("qwen3-8b", replace(RUN, tpot_ms=1.0)), "speculative decoding"),
         (replace(measured(), accelerator="abacus"), "accelerator of the catalog"),
         (measured("gpt-9"), "model of the catalog"),
+        (measured(memory=MeasuredMemory(15.3, 100.0, 0.9, None, None, None)), "at most 71.68 GiB"),
         (measured("qwen3-8b", MeasuredRun(1.0, False, 9_000_000, 250, 1.0, 50.0)), "can hold"),
     ],
 )
@@ -230,6 +231,17 @@ def test_kv_cache_follows_the_log() -> None:
     )
     assert memory_of(of, NEW, H100, Split(2)) == memory_of(plain, NEW, H100, Split(2))
     assert memory_of(of, NEW, L40S, Split()) == memory_of(plain, NEW, L40S, Split())
+
+
+@pytest.mark.parametrize(("weights", "kv"), [(None, 0.5), (0.001, 71.9), (70.9, 1.0), (1.0, 1.0)])
+def test_any_log_that_fits_the_accelerator_gives_memory_that_adds_up(weights: float | None, kv: float) -> None:
+    of = scenario(measured(memory=MeasuredMemory(weights, kv, 0.9, None, None, None)))
+    plan(of, CATALOG)
+    memory = memory_of(of, NEW, H100, Split())
+    parts = memory.parts(sequences=1, context_tokens=1250)
+    assert min(parts.parts.values()) >= 0
+    assert sum(parts.parts.values()) == parts.used_bytes
+    assert parts.used_low_bytes <= parts.used_bytes <= parts.used_high_bytes
 
 
 @pytest.mark.parametrize("tpot", [8.0, 25.0])
@@ -302,6 +314,8 @@ def test_an_older_link_says_so_and_answers_as_before() -> None:
         "h100~x~vllm~native~bf16~1.1.1~-~m:5:2:::",
         "h100~x~vllm~native~bf16~1.1.1~" + ",".join(["c1x1x1=1:1"] * 17) + "~-",
         "h100~x~ollama~native~bf16~1.1.1~c1x1x1=1:1~-",
+        "h100~x~vllm~bf17~bf16~1.1.1~c1x1x1=1:1~-",
+        "h100~x~vllm~bf16~bf17~1.1.1~c1x1x1=1:1~-",
         "nonsense",
     ],
 )

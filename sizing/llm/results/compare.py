@@ -25,6 +25,7 @@ from sizing.llm.recalibration import (
     UTILIZATION,
     Figures,
     Recalibration,
+    check_memory,
     figures,
     memory_at,
     moved,
@@ -158,6 +159,8 @@ def compare(scenario: LlmScenario, catalog: Catalog, setup: Setup, results: Resu
     memory_rows: tuple[MemoryRow, ...] = ()
     if log is not None:
         base = replace(base, memory=_memory_of(base, model, part, log))
+        if base.memory is not None:
+            check_memory(base.memory, part)
         memory_rows = tuple(_memory_rows(base, model, part, log))
         notes += log.notes
         if log.utilization is None:
