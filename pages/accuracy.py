@@ -59,12 +59,7 @@ view = settle_view(
 )  # fmt: skip
 assert isinstance(view, AccuracyView)
 some = chosen(view)
-if not some and held_only and chosen(view.model_copy(update={"held_only": False})):
-    answer.html(
-        '<p class="answer" role="status">All runs of this kind were seen when its constants were made: untick the box to see them.</p>'
-    )
-else:
-    answer.html(f'<p class="answer" role="status">{escape(sentence(view, some))}</p>')
+answer.html(f'<p class="answer" role="status">{escape(sentence(view, some))}</p>')
 own = own_cases()
 if some:
     more = f" ({MOST_DRAWN:,} drawn or fewer, all counted)" if len(some) > MOST_DRAWN else ""

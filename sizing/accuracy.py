@@ -126,10 +126,17 @@ def choices_of(family: Family, by: By) -> tuple[str, ...]:
     return tuple(sorted({str(getattr(p, by)) for p in points() if p.kind == family}))
 
 
+@lru_cache(maxsize=1)
+def _families_held_back() -> frozenset[str]:
+    """Families of which some points were predicted without having been seen."""
+    return frozenset(p.kind for p in points() if p.held)
+
+
 @lru_cache(maxsize=32)
 def chosen(view: AccuracyView) -> tuple[Point, ...]:
     """The points that a view looks at."""
     words = view.search.lower().split()
+    held_only = view.held_only and view.family in _families_held_back()
     return tuple(
         p
         for p in points()
@@ -138,7 +145,7 @@ def chosen(view: AccuracyView) -> tuple[Point, ...]:
         and (not view.models or p.model in view.models)
         and (not view.hardware or p.hardware in view.hardware)
         and (not view.engines or p.engine in view.engines)
-        and (p.held or not view.held_only)
+        and (p.held or not held_only)
         and all(word in f"{p.model} {p.hardware} {p.engine} {p.setting}".lower() for word in words)
     )
 

@@ -56,7 +56,7 @@ def nearest_runs(scenario: AnyScenario, best: Deployment, most: int = SHOWN) -> 
             same = point.setting.startswith(f"{scenario.family},")
         else:
             mine, theirs = names[0], _plain(point.model)
-            same = bool(mine and theirs) and (mine == theirs or mine in theirs or theirs in mine)
+            same = bool(mine) and mine == theirs
         theirs_engine = _plain(point.engine)
         near = Near(
             point,
@@ -85,9 +85,14 @@ def _of(family: Family) -> tuple[Point, ...]:
 
 
 def _plain(name: str) -> str:
-    """A name without its maker, version marks and punctuation."""
-    last = name.lower().rsplit("/", 1)[-1]
-    return re.sub(r"[^a-z0-9]+", "", last.removeprefix("timm-").removeprefix("torchvision-"))
+    """A name without its maker, input size, version 1.5 of ResNet (the one all libraries ship) and punctuation.
+
+    >>> _plain("torchvision-resnet50"), _plain("ConvNets/resnet50v1.5"), _plain("timm-resnet18-224")
+    ('resnet50', 'resnet50', 'resnet18')
+    """
+    last = re.sub(r"-\d{3}$", "", name.lower().rsplit("/", 1)[-1])
+    plain = re.sub(r"[^a-z0-9]+", "", last.removeprefix("timm-").removeprefix("torchvision-"))
+    return re.sub(r"^rn50", "resnet50", plain).removesuffix("v15")
 
 
 def _number(setting: str) -> float:

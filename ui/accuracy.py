@@ -37,6 +37,7 @@ HOW: dict[Family, str] = {
     "one CPU was measured, others are scaled.",
     "queues": "No constant is fitted: formulas against simulations of up to millions of requests (benchmarks/QUEUES.md).",
 }
+SEEN: dict[Family, str] = {"queues": "from simulations, with no constant fitted"}
 MOST_DRAWN = 2000
 MOST_COLOURS = 8
 MOST_OWN_BYTES, MOST_OWN_ROWS = 2_000_000, 5_000
@@ -58,6 +59,8 @@ def sentence(view: AccuracyView, some: Sequence[Point]) -> str:
         return "No measured run matches: take a word out of the search, or a filter away."
     unseen = sum(p.held for p in some)
     what = "that calibration did not see" if unseen == len(some) else f"({unseen:,} of them not seen by calibration)"
+    if unseen == 0:
+        what = SEEN.get(view.family, "that were seen when the constants were made")
     of = f", {view.quantity}" if view.quantity else ""
     inside = f" {found.inside:.0%} lie inside the stated 80 % interval." if found.inside is not None else ""
     lean = (
@@ -192,7 +195,7 @@ def worst_table(some: Sequence[Point]) -> None:
 
 def own_cases() -> tuple[Scored, ...]:
     """Upload a CSV of one's own runs: scored here, drawn beside ours, kept nowhere."""
-    found: tuple[Scored, ...] = st.session_state.get("accuracy:own", ())
+    found: tuple[Scored, ...] = st.session_state.get("accuracy-own:rows", ())
     folded("Bring your own measurements (CSV)", "accuracy-own", _upload)
     return found
 
@@ -202,7 +205,7 @@ def _upload() -> None:
         "Columns as the command `python -m sizing score KIND` takes them. The file is read in this session only: it is neither stored nor "
         "put into the link. Runs of vLLM, SGLang or GuideLLM go to “Your own measurements” on the LLM page."
     )
-    kind = st.selectbox("Kind of cases", list(KINDS), key="accuracy:kind")
+    kind = st.selectbox("Kind of cases", list(KINDS), key="accuracy-own:kind")
     header = ",".join(KINDS[kind].columns) + "\n"
     st.download_button(
         "Empty table with these columns",
@@ -212,17 +215,17 @@ def _upload() -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    file = st.file_uploader("Your CSV (at most 2 MB, 5,000 rows)", type=["csv"], key="accuracy:file")
+    file = st.file_uploader("Your CSV (at most 2 MB, 5,000 rows)", type=["csv"], key="accuracy-own:file")
     if file is None:
-        st.session_state.pop("accuracy:own", None)
+        st.session_state.pop("accuracy-own:rows", None)
         return
     try:
         rows, note = _scored(kind, file.getvalue())
     except InputError as error:
-        st.session_state.pop("accuracy:own", None)
+        st.session_state.pop("accuracy-own:rows", None)
         st.warning(plain(str(error)))
         return
-    st.session_state["accuracy:own"] = rows
+    st.session_state["accuracy-own:rows"] = rows
     st.code(score_summary(rows) + note, language=None)
     st.download_button(
         "Every row with its prediction (CSV)",
