@@ -18,13 +18,17 @@ from sizing.catalog import Catalog
 from sizing.errors import InputError
 from sizing.plan import Plan
 from sizing.planner import plan_with_remedies
-from ui import plain_words, report_parts
+from ui import plain_words, report_decisions, report_parts
 from ui.report_html import page
 from ui.report_sections import Link, Paragraph, Part, SectionMaker
 
 SECTIONS: tuple[SectionMaker, ...] = (
     report_parts.answer,
+    report_decisions.needed,
     report_parts.cost,
+    report_decisions.over_a_year,
+    report_decisions.api,
+    report_decisions.power,
     report_parts.assumed,
     report_parts.certainty,
     report_parts.charts,
