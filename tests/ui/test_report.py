@@ -252,9 +252,9 @@ def test_without_charts_there_is_no_script_at_all() -> None:
 
 
 def test_a_scenario_too_long_for_a_link_is_said() -> None:
-    found = _plan(LlmScenario())
-    long = found.scenario.model_copy(update={"instances": tuple(f"instance-{i:03d}" * 4 for i in range(200))})
-    text = _report(found.model_copy(update={"scenario": long}))
+    every = tuple(catalogs.load().instances)
+    long = LlmScenario(instances=every, own_prices=tuple(f"{id}~spot~1.23456789" for id in every))
+    text = _report(_plan(long))
     assert "does not fit into a link" in text
     assert not list(Read(text).all("a"))
 
