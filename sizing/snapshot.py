@@ -154,7 +154,11 @@ def differences(old: object, new: object, path: str = "") -> Iterator[str]:
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys((*old, *new)):
-            yield from differences(old.get(name), new.get(name), f"{path}.{name}" if path else str(name))
+            where = f"{path}.{name}" if path else str(name)
+            if name in old and name in new:
+                yield from differences(old[name], new[name], where)
+            else:
+                yield f"{where}: only in the {'snapshot' if name in old else 'new one'}"
     elif isinstance(old, list) and isinstance(new, list):
         if len(old) != len(new):
             yield f"{path}: were {len(old)}, are {len(new)}"

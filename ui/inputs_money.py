@@ -21,6 +21,7 @@ from ui.state import PageState, adopt, widget_key
 TITLE = "Prices and energy of your own"
 NEW = ("own_price_instance", "own_price_basis", "own_price_usd")
 """Controls of a price to be added: no fields of the scenario until the button is pressed."""
+MOST_USD_PER_HOUR = 1e6
 SAID = "own_price_said"
 TOKEN_PRICES = (
     "api_usd_per_million_input_tokens",
@@ -97,8 +98,8 @@ def _prices(inputs: Inputs) -> None:
     left, right = st.columns(2, gap="small")
     with left:
         st.selectbox("Terms", list(BASIS_WORDS), key=widget_key(state.kind, "own_price_basis"), format_func=words)
-    with right:
-        st.number_input(
+    with right, st.container(gap="xxsmall"):
+        usd = st.number_input(
             "Your price (USD per hour)",
             key=widget_key(state.kind, "own_price_usd"),
             value=None,
@@ -106,6 +107,9 @@ def _prices(inputs: Inputs) -> None:
             format="%g",
             placeholder="required",
         )
+        if usd is not None and not 0 < usd < MOST_USD_PER_HOUR:
+            allowed = f"a number above 0 and below {MOST_USD_PER_HOUR:,.0f}"
+            st.markdown(f":red[{plain(f'Your price (USD per hour): {allowed} (not {quoted(usd)})')}]")
     said = st.session_state.get(widget_key(state.kind, SAID))
     if said:
         st.markdown(f":red[{plain(said)}]")
@@ -138,8 +142,10 @@ def _add(kind: str) -> None:
     if instance is None:
         st.session_state[said] = "Choose the instance that the price is for."
         return
-    if usd is None or not 0 < usd < 1e6:
-        st.session_state[said] = f"Your price: a number above 0 and below 1,000,000 is needed (not {quoted(usd)})."
+    if usd is None or not 0 < usd < MOST_USD_PER_HOUR:
+        st.session_state[said] = (
+            "Your price: a number above 0 is needed." if usd is None else None
+        )  # others are marked there
         return
     terms: PriceBasis = basis or "on_demand"
     kept = [text for text in state.scenario.own_prices if own_price(text)[:2] != (instance, terms)]

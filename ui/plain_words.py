@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sizing.money import format_money, rate_words
 from sizing.plan import Deployment, Plan, Verdict
 from sizing.scenario import AnyScenario, LlmScenario, StatisticalScenario
 from sizing.scenario_money import own_price
@@ -42,6 +43,7 @@ _SAID = {
     *("output_tokens", "ttft_target_ms", "tpot_target_ms", "latency_target_ms", "p50_target_ms", "p95_target_ms"),
     *("p99_target_ms", "slo_percentile", "providers", "accelerators", "instances", "region", "price_basis"),
     *("max_usd_per_month", "utilization_cap", "spare_replicas", "discount_percent", "own_prices", "runtime"),
+    *("currency", "currency_per_usd"),
     *("rows_per_request",),
 }
 """Fields that the sentences below speak of; each other one is named where it is not at its usual value."""
@@ -113,30 +115,35 @@ def answer(plan: Plan) -> str:
     best = plan.recommended
     if best is None:
         return f"Nothing in the catalog serves this within its limits. {plan.headline}"
+    month = format_money(best.cost.usd_per_month, plan.scenario)
     return (
-        f"{served(plan)} for {traffic(plan.scenario)}: rent {machines(best)}, for {format_usd(best.cost.usd_per_month)} a month. "
+        f"{served(plan)} for {traffic(plan.scenario)}: rent {machines(best)}, for {month} a month. "
         f"{_capital('; '.join(map(reached, best.verdicts)))}."
     )
 
 
-def costs(best: Deployment) -> tuple[tuple[str, str], ...]:
-    """What the deployment costs, each amount with what it is for."""
+def costs(best: Deployment, scenario: AnyScenario) -> tuple[tuple[str, str], ...]:
+    """What the deployment costs, each amount with what it is for, and in the scenario's currency where that is another."""
     cost = best.cost
+
+    def money(usd: float | None) -> str:
+        return format_money(usd, scenario)
+
     many = 1_000 if cost.usd_per_1k_requests >= 0.01 else 1_000_000  # whichever gives an amount that reads well
     rows = [
-        ("A month", f"{format_usd(cost.usd_per_month)} ({HOURS_PER_MONTH} h)"),
-        ("A year", f"{format_usd(cost.usd_per_month * MONTHS_PER_YEAR)} ({MONTHS_PER_YEAR} months)"),
-        ("An hour", format_usd(cost.usd_per_hour)),
-        (f"{many:,} requests, at this load", format_usd(cost.usd_per_1k_requests * many / 1000)),
-        (f"{many:,} requests, machines full", format_usd(cost.usd_per_1k_requests_at_capacity * many / 1000)),
+        ("A month", f"{money(cost.usd_per_month)} ({HOURS_PER_MONTH} h)"),
+        ("A year", f"{money(cost.usd_per_month * MONTHS_PER_YEAR)} ({MONTHS_PER_YEAR} months)"),
+        ("An hour", money(cost.usd_per_hour)),
+        (f"{many:,} requests, at this load", money(cost.usd_per_1k_requests * many / 1000)),
+        (f"{many:,} requests, machines full", money(cost.usd_per_1k_requests_at_capacity * many / 1000)),
     ]
     if cost.usd_per_million_output_tokens is not None:
         rows += [
-            ("Million output tokens, at this load", format_usd(cost.usd_per_million_output_tokens)),
-            ("Million output tokens, machines full", format_usd(cost.usd_per_million_output_tokens_at_capacity)),
+            ("Million output tokens, at this load", money(cost.usd_per_million_output_tokens)),
+            ("Million output tokens, machines full", money(cost.usd_per_million_output_tokens_at_capacity)),
         ]
     rows += [
-        ("One machine, an hour", format_usd(cost.usd_per_instance_hour)),
+        ("One machine, an hour", money(cost.usd_per_instance_hour)),
         ("Price", price(best)),
         ("Source of the price", cost.price_source + (f"; {cost.price_note}" if cost.price_note else "")),
     ]
@@ -284,9 +291,9 @@ def _terms(scenario: AnyScenario) -> str:
             for p in map(own_price, scenario.own_prices)
         )
         said.append(f"prices of your own: {own}")
-    currency = getattr(scenario, "currency", None)
-    if currency not in (None, "", "USD", "usd"):
-        said.append(f"amounts here are in US dollars, the scenario's currency is {currency}")
+    rate = rate_words(scenario)
+    if rate is not None:
+        said.append(f"amounts in {scenario.currency} {rate}")
     return "; ".join(said)
 
 

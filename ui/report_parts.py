@@ -8,6 +8,7 @@ from itertools import chain
 
 from sizing.catalog import Catalog
 from sizing.catalog_rows import PRICE_STALE_DAYS
+from sizing.money import rate_words
 from sizing.plan import Deployment, Plan, Rejection, Step
 from sizing.scenario import AnyScenario, scenario_to_yaml
 from sizing.snapshot import plan_digest
@@ -56,7 +57,9 @@ def cost(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section | None:
     """What it costs, with the terms and date of the price."""
     if plan.recommended is None:
         return None
-    table = Table(("Cost of", "Amount"), plain_words.costs(plan.recommended), "Cost in US dollars")
+    rate = rate_words(scenario)
+    caption = "Cost in US dollars" + (f", and in {scenario.currency} {rate}" if rate else "")
+    table = Table(("Cost of", "Amount"), plain_words.costs(plan.recommended, scenario), caption)
     return Section("cost", "What it costs", [table])
 
 

@@ -11,9 +11,10 @@ from html import escape
 import streamlit as st
 
 from sizing import link as links
+from sizing.money import format_money
 from sizing.plan import Deployment, Plan
 from sizing.planner import remedies
-from sizing.units import format_usd
+from sizing.scenario import AnyScenario
 from ui import plain_words
 from ui.answer_chart import AnswerChart
 from ui.answer_charts import answer_charts
@@ -67,7 +68,7 @@ def draw_summary(plan: Plan, charts: Sequence[AnswerChart], *, frozen: str | Non
     st.html(f'<p class="answer" role="status">{escape(plain_words.answer(plan))}</p>')
     best = plan.recommended
     if best is not None:
-        st.html(_sums(best))
+        st.html(_sums(best, plan.scenario))
         if plan.scenario.notes:
             st.markdown(plain(plan.scenario.notes))
         st.html(limits_table(best))
@@ -88,18 +89,19 @@ def draw_summary(plan: Plan, charts: Sequence[AnswerChart], *, frozen: str | Non
     facts(plain_words.assumptions(plan))
     if best is not None:
         st.header("What it costs", anchor="cost")
-        table(("Cost of", "Amount"), plain_words.costs(best))
+        table(("Cost of", "Amount"), plain_words.costs(best, plan.scenario))
     st.header("What was not checked", anchor="unchecked")
     st.html(_bullets([*plain_words.NOT_CHECKED, *plan.caveats]))
     st.caption(plain(f"In technical terms: {plan.headline}"))
 
 
-def _sums(best: Deployment) -> str:
+def _sums(best: Deployment, scenario: AnyScenario) -> str:
     """The two amounts a budget has, and what kind of prices they are."""
     cost = best.cost
-    a_year = format_usd(cost.usd_per_month * plain_words.MONTHS_PER_YEAR)
+    a_month = format_money(cost.usd_per_month, scenario)
+    a_year = format_money(cost.usd_per_month * plain_words.MONTHS_PER_YEAR, scenario)
     return (
-        f'<div class="sums"><div><span>Cost a month</span><b>{escape(format_usd(cost.usd_per_month))}</b></div>'
+        f'<div class="sums"><div><span>Cost a month</span><b>{escape(a_month)}</b></div>'
         f"<div><span>Cost a year</span><b>{escape(a_year)}</b></div></div>"
         f'<p style="font-size:.84rem;margin:.1rem 0 .4rem">Price: {escape(plain_words.price(best))}.</p>'
     )

@@ -72,14 +72,16 @@ def test_every_shipped_example_has_a_subject_and_a_title() -> None:
 def test_a_year_is_twelve_months_of_730_hours() -> None:
     best = _plan(StatisticalScenario()).recommended
     assert best is not None
-    rows = dict(plain_words.costs(replace(best, cost=replace(best.cost, usd_per_month=1000.0))))
+    rows = dict(plain_words.costs(replace(best, cost=replace(best.cost, usd_per_month=1000.0)), StatisticalScenario()))
     assert rows["A year"] == "$12,000 (12 months)"
     assert rows["A month"] == "$1,000 (730 h)"
     for per_1k, row, amount in (
         (0.05, "1,000 requests, at this load", "$0.05"),
         (2.5e-5, "1,000,000 requests, at this load", "$0.025"),
     ):
-        rows = dict(plain_words.costs(replace(best, cost=replace(best.cost, usd_per_1k_requests=per_1k))))
+        rows = dict(
+            plain_words.costs(replace(best, cost=replace(best.cost, usd_per_1k_requests=per_1k)), StatisticalScenario())
+        )
         assert rows[row] == amount
 
 
@@ -150,3 +152,20 @@ def test_an_interval_past_the_limit_is_said() -> None:
     calm = replace(verdict, high_ms=99.0)
     found = found.model_copy(update={"recommended": replace(found.recommended, verdicts=(calm,))})
     assert "past the limit" not in plain_words.sureness(found)[0]
+
+
+def test_another_currency_stands_beside_the_dollars_everywhere() -> None:
+    scenario = LlmScenario(currency="EUR", currency_per_usd=0.5)
+    found = _plan(scenario)
+    best = found.recommended
+    assert best is not None
+    best = replace(best, cost=replace(best.cost, usd_per_month=1000.0, usd_per_hour=2.0))
+    found = found.model_copy(update={"recommended": best})
+    assert "for $1,000 (500.00 EUR) a month." in plain_words.answer(found)
+    rows = dict(plain_words.costs(best, scenario))
+    assert rows["A year"] == "$12,000 (6,000 EUR) (12 months)"
+    assert rows["An hour"] == "$2.00 (1.00 EUR)"
+    assert dict(plain_words.assumptions(found))["Prices"].endswith(
+        "amounts in EUR at 0.5 EUR per USD as you entered it"
+    )
+    assert "EUR" not in "".join(text for _, text in plain_words.costs(best, LlmScenario()))
