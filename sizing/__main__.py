@@ -15,8 +15,9 @@ from sizing import score, snapshot_command
 from sizing.advisor import advise, best_path
 from sizing.advisor import text as advice_words
 from sizing.catalog import Catalog
-from sizing.comparison import as_json, comparison_text, slots
-from sizing.comparison_view import LETTERS, Comparison, comparison_of
+from sizing.comparison_slots import Slot, read_comparison, slot_of
+from sizing.comparison_text import compare, comparison_json, comparison_text
+from sizing.comparison_view import Comparison
 from sizing.cost_over_time.text import as_json as cost_json
 from sizing.cost_over_time.text import cost_text
 from sizing.cost_over_time.total import cost_over_time
@@ -120,24 +121,28 @@ def _scenario(arguments: argparse.Namespace) -> int:
     return FOUND
 
 
+def _slots(source: str) -> tuple[Slot, ...]:
+    """The scenario of a file or link, or all those of a comparison's link. Raises InputError as `read_scenario`."""
+    if links.is_link(source) and not Path(source[:255]).is_file():
+        decoded = links.from_link(source)
+        if isinstance(decoded.scenario, Comparison):
+            if decoded.ignored:
+                raise decoded.ignored[0]
+            found = read_comparison(decoded.scenario)
+            for said in (said for slot in found for said in (slot.unread, *slot.said) if said is not None):
+                raise InputError("link", source, f"a comparison that can be read as it stands ({said.rstrip('.')})")
+            return found
+    scenario, catalog = read_scenario(source)
+    return (slot_of(scenario, catalog_version=catalog.version),)
+
+
 def _compare(arguments: argparse.Namespace) -> int:
-    queries: list[str] = []
-    for source in arguments.scenarios:
-        if links.is_link(source) and not Path(source[:255]).is_file():
-            decoded = links.from_link(source)
-            if isinstance(decoded.scenario, Comparison):
-                queries.extend(decoded.scenario.queries)
-                continue
-        scenario, catalog = read_scenario(source)
-        queries.append(links.to_query(scenario, catalog_version=catalog.version))
-    if len(queries) > len(LETTERS):
-        raise InputError("scenarios", len(queries), f"at most {len(LETTERS)} to compare")
-    compared = slots(comparison_of(tuple(queries)))
-    print(
-        json.dumps(as_json(compared), indent=2, allow_nan=False) if arguments.json else comparison_text(compared),
-        end="",
-    )
-    return FOUND if all(s.best is not None for s in compared) else NONE_MEETS
+    entries = compare([slot for source in arguments.scenarios for slot in _slots(source)])
+    if arguments.json:
+        print(json.dumps(comparison_json(entries), indent=2, allow_nan=False))
+    else:
+        print(comparison_text(entries), end="")
+    return FOUND if all(entry.best is not None for entry in entries) else NONE_MEETS
 
 
 def _cost(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,11 @@
-"""What a comparison holds: two to four scenarios, each as the query string of its own link."""
+"""What a comparison holds: two to four scenarios of any kind, each as the query string of its own link.
+
+    /compare?v=1&kind=compare&a=...&b=...
+
+Each of a to d is that query string, with `label` beside its fields, compressed. A query string or a whole link that
+stands there uncompressed is read as well. What cannot be read keeps its place as it stands, so that the page can say so
+and nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +14,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 LETTERS = ("a", "b", "c", "d")
-MAX_SCENARIO_CHARACTERS = 7_000
+MAX_SCENARIO_CHARACTERS = 7_800
+"""A link of 7,000 and a label of 60, each character of which takes up to 12 in a link."""
+MAX_LABEL_CHARACTERS = 60
 
 Query = Annotated[str, Field(min_length=1, max_length=MAX_SCENARIO_CHARACTERS)]
 
 
 class Comparison(BaseModel):
-    """Scenarios side by side. Each is a query string with its catalog version in it, exactly as on its own page."""
+    """Scenarios side by side. Each is a query string with its catalog version in it, exactly as on its own page; the
+    others are measured against A."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,12 +37,3 @@ class Comparison(BaseModel):
     def queries(self) -> tuple[str, ...]:
         """The query strings there are, in order."""
         return tuple(query for letter in LETTERS if (query := getattr(self, letter)) is not None)
-
-
-def comparison_of(queries: tuple[str, ...]) -> Comparison:
-    """Comparison of at most four query strings, in their order.
-
-    >>> comparison_of(("kind=llm&v=1", "kind=llm&v=1&batch=8")).b
-    'kind=llm&v=1&batch=8'
-    """
-    return Comparison(**dict(zip(LETTERS, queries, strict=False)))

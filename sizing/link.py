@@ -24,6 +24,7 @@ from sizing.catalog_view import CatalogView
 from sizing.comparison_view import LETTERS, Comparison
 from sizing.errors import InputError
 from sizing.errors import shown as quoted
+from sizing.link_dictionary import QUERY_DICTIONARY
 from sizing.scenario import SCENARIO_TYPES, SCHEMA_VERSION, AnyScenario, choices, problems
 from sizing.scenario_fleet import FleetFields
 from sizing.scenario_money import MoneyFields, TokenPriceFields
@@ -49,8 +50,6 @@ LATER_FIELDS = frozenset(
 those that were taken for granted before."""
 COMPRESSED = frozenset({"custom_config", "custom_network", "custom_model"})
 """Fields whose text travels compressed (deflate, base64 for addresses): a pasted config.json, the summary of a model."""
-QUERIES = frozenset(LETTERS)
-"""Fields of a comparison: query strings of scenarios, compressed with a dictionary of their own; also taken as they are."""
 MAX_COMPRESSED_TEXT = 20_000
 DICTIONARY = (
     b'"layer_types":["sliding_attention","full_attention","linear_attention"],"quantization_config":{"quant_method":"'
@@ -61,25 +60,6 @@ DICTIONARY = (
     b'"moe_intermediate_size":1536,"n_routed_experts":256,"sliding_window":null,"text_config":{"dtype":"bfloat16"'
 )
 """What such texts have in common; part of schema version 1, so it never changes."""
-QUERY_DICTIONARY = (
-    b"&workers_per_instance=&safety_factor=0.5&peak_requests_per_s=&custom_model=&measured_service=&payload_format=json"
-    b"&request_kib=&reply_kib=&worker_model=processes&threads_per_worker=1&cpu_limit_vcpus=&micro_batch_rows=1"
-    b"&micro_batch_delay_ms=5.0&p50_target_ms=&p95_target_ms=&p99_target_ms=20.0&rows_per_request=1&features=&outputs=1&trees="
-    b"&depth=&leaves=&support_vectors=&training_rows=&clusters=&hidden_layers=&service_cv=&http_overhead_ms=&library=&family="
-    b"kind=statistical&kind=deep_learning&input_size=&precision=fp16&attention=fused&ort_arena=power_of_two&steps="
-    b"&cpu_ms_per_request=&custom_network=&measured_curve=&queue_delay_ms=0.0&model_instances_per_gpu=1&gpu_share=whole"
-    b"&reserved_gib=0.0&reserved_share=0.0&compute=gpu&latency_target_ms=100.0&runtime=onnxruntime"
-    b"&name=&notes=&requests_per_s=5.0&concurrency=&think_time_s=0.0&providers=&accelerators=&instances=&region=us"
-    b"&price_basis=on_demand&max_usd_per_month=&utilization_cap=0.7&spare_replicas=0&kind=llm&model=llama-3.1-8b&custom_config="
-    b"&checkpoint_bytes=&weight_format=native&kv_format=bf16&prompt_tokens=1000&output_tokens=250&ttft_target_ms=1000.0"
-    b"&tpot_target_ms=50.0&slo_percentile=95&tensor_parallel=&pipeline_parallel=&attention_data_parallel=1"
-    b"&expert_parallel=False&max_accelerators_per_replica=16&runtime=vllm&engine_version=&batch=&gpu_memory_utilization=0.9"
-    b"&max_batched_tokens=8192&max_sequences=&prefix_cache_tokens=0&lora_adapters=0&lora_rank=16&draft_model="
-    b"&drafted_tokens=3&draft_acceptance=0.7&shared_prefix_tokens=0&turns_per_conversation=1.0&seconds_between_turns=30.0"
-    b"&history_kept_share=1.0&kv_offload_gib=0.0&prompt_cv=0.0&output_cv=0.0&arrival_squared_cv=1.0"
-    b"v=1&catalog=2026-11-25.&discount_percent=0.0&own_prices="
-)
-"""What query strings of scenarios have in common; part of schema version 1, so it never changes."""
 DEFAULT_BASE = "http://localhost:8501"
 RESERVED = frozenset({"embed", "embed_options"})
 """Parameters that belong to the dashboard's frame, not to a scenario."""
@@ -120,21 +100,21 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def compressed(text: str, dictionary: bytes = DICTIONARY) -> str:
+def compressed(text: str) -> str:
     """Text as letters, digits, - and _ only, compressed.
 
     >>> decompressed(compressed('{"model_type": "llama"}'))
     '{"model_type": "llama"}'
     """
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=dictionary)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=DICTIONARY)
     return urlsafe_b64encode(packer.compress(text.encode()) + packer.flush()).decode().rstrip("=")
 
 
-def decompressed(text: str, dictionary: bytes = DICTIONARY) -> str | None:
+def decompressed(text: str) -> str | None:
     """The text behind `compressed`, or None if it is not such a text or longer than 20,000 characters."""
     try:
         packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        unpacker = zlib.decompressobj(-15, zdict=dictionary)
+        unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
         plain = unpacker.decompress(packed, 4 * MAX_COMPRESSED_TEXT)
         whole = unpacker.eof and not unpacker.unused_data
         return plain.decode() if whole and len(plain.decode()) <= MAX_COMPRESSED_TEXT else None
@@ -142,13 +122,35 @@ def decompressed(text: str, dictionary: bytes = DICTIONARY) -> str | None:
         return None
 
 
+def packed(query: str) -> str:
+    """A scenario's query string as it travels in a comparison: letters, digits, - and _ only, with a checksum.
+
+    >>> unpacked(packed("v=1&kind=llm&prompt_tokens=777"))
+    'v=1&kind=llm&prompt_tokens=777'
+    """
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, zdict=QUERY_DICTIONARY)
+    return urlsafe_b64encode(packer.compress(query.encode()) + packer.flush()).decode().rstrip("=")
+
+
+def unpacked(text: str) -> str:
+    """The query string behind `packed`; any other text as it stands, for its reader to judge."""
+    try:
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS, zdict=QUERY_DICTIONARY)
+        plain = unpacker.decompress(urlsafe_b64decode(text + "=" * (-len(text) % 4)), MAX_COMPRESSED_TEXT)
+        return plain.decode() if unpacker.eof and not unpacker.unused_data else text
+    except (binascii.Error, zlib.error, ValueError):
+        return text
+
+
 def to_params(scenario: AnyView, *, catalog_version: str, view: str | None = None) -> dict[str, str]:
-    """All fields of a scenario as query parameters, with `v` and `catalog` first and the view, if any, last."""
+    """All fields of a scenario as query parameters, with `v` and `catalog` first and the view, if any, last. Those of a
+    comparison are its scenarios, each with its own catalog."""
+    if isinstance(scenario, Comparison):
+        texts = dict(zip(LETTERS, map(packed, scenario.queries), strict=False))
+        return {"v": str(SCHEMA_VERSION), "kind": scenario.kind, **texts}
     fields = {name: _text(getattr(scenario, name)) for name in type(scenario).model_fields}
     for name in COMPRESSED & set(fields):
         fields[name] = compressed(fields[name]) if fields[name] else ""
-    for name in QUERIES & set(fields) if isinstance(scenario, Comparison) else ():
-        fields[name] = compressed(fields[name], QUERY_DICTIONARY) if fields[name] else ""
     shown_as = {VIEW: view} if view is not None else {}
     return {"v": str(SCHEMA_VERSION), "catalog": catalog_version, **fields, **shown_as}
 
@@ -249,13 +251,16 @@ def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: li
     values: dict[str, Any] = {}
     for name, text in params.items():
         if name in scenario_type.model_fields:
-            whole = _unpacked(scenario_type, name, text)
+            whole = decompressed(text) if name in COMPRESSED and text else text
+            if scenario_type is Comparison:
+                whole = unpacked(text)
             if whole is None:
                 ignored.append(InputError(name, text, "a text as this dashboard compresses it for a link"))
                 continue
             values[name] = _value(scenario_type, name, whole)
         else:
-            ignored.append(InputError(quoted(name).strip("'"), text, "a field that this page has"))
+            has = "a field that this page has" if scenario_type is not Comparison else "a to d, one scenario each"
+            ignored.append(InputError(quoted(name).strip("'"), text, has))
     while True:
         try:
             scenario = scenario_type.model_validate(values)
@@ -267,15 +272,6 @@ def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: li
                 values.pop(problem.field, None)
                 if problem.field == "requests_per_s":
                     values.pop("concurrency", None)
-
-
-def _unpacked(scenario_type: type[AnyView], name: str, text: str) -> str | None:
-    """The text of a field that may travel compressed; None where it is not as this dashboard compresses it."""
-    if not text or name not in COMPRESSED | QUERIES:
-        return text
-    if name in COMPRESSED:
-        return decompressed(text)
-    return text if "=" in text else decompressed(text, QUERY_DICTIONARY)
 
 
 def _value(scenario_type: type[AnyView], name: str, text: str) -> Any:

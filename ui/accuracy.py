@@ -161,7 +161,7 @@ def group_table(title: str, rows: Sequence[Summary]) -> None:
 
 def groups(some: Sequence[Point]) -> None:
     """Errors by quantity, model, accelerator and engine, each behind a tab."""
-    tabs = st.tabs(["By quantity", "By model", "By accelerator or CPU", "By engine or runtime"])
+    tabs = st.tabs(["Quantity", "Model", "Machine", "Engine"])
     for tab, title, by in zip(
         tabs,
         ("Quantity", "Model", "Accelerator or CPU", "Engine or runtime"),

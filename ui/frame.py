@@ -41,6 +41,8 @@ h3 {font-size: 1.12rem !important; padding: .3rem 0 .1rem 0 !important;}
 .slo th {text-align: left; font-weight: 600; opacity: .75; padding: .1rem .5rem .1rem 0; white-space: nowrap;}
 .slo td {padding: .14rem .5rem .14rem 0; vertical-align: top;}
 .scroll {overflow-x: auto;} .scroll td {border-top: 1px solid rgba(127,127,127,.25); padding: .3rem .7rem .3rem 0;}
+.even {table-layout: fixed;} .even td {overflow-wrap: anywhere;}
+.even th.wraps {white-space: normal; overflow-wrap: anywhere; vertical-align: top;}
 .map td, .map th {white-space: nowrap; padding: .3rem .8rem .3rem .4rem; border-top: 1px solid rgba(127,127,127,.25);}
 .map td:first-child, .map th:first-child {white-space: normal; min-width: 7.5rem; padding-left: 0;}
 .map .room {background: light-dark(#DDF3EA, #123A2E);} .map .tight {background: light-dark(#FFF0CC, #43350F);}
@@ -57,7 +59,7 @@ a.go {display: inline-block; padding: .35rem .8rem; border: 1px solid currentCol
   text-decoration: none;}
 .slo .narrow {display: none;}
 @media (max-width: 768px) {.slo .wide {display: none;} .slo .narrow {display: block;} .slo {font-size: .82rem;}}
-@media print {.st-key-nav, .st-key-inputs, .st-key-copy {display: none !important;}}
+@media print {.st-key-nav, .st-key-inputs, .st-key-copy, .st-key-compare-row {display: none !important;}}
 </style>"""
 
 _COPY = """<button id="copy-link" type="button" style="font:inherit;font-size:.88rem;padding:.3rem .8rem;border-radius:.5rem;

@@ -51,7 +51,6 @@ def sizing_page(
     with answer_side:
         needed = answer_interval(plan.scenario, state.catalog, plan)
         results.answer(plan, errors=bool(state.errors), count="" if needed is None else needed.words)
-        keep_for_comparison(state, plan)
         no_link = unlinkable(state)
         if no_link is not None:
             st.warning(plain(f"{_NO_LINK} {no_link}"))
@@ -59,6 +58,7 @@ def sizing_page(
             with st.spinner("Looking for the nearest change that would serve it"):
                 plan = plan.model_copy(update={"remedies": remedies(state.scenario, state.catalog)})
             results.remedies(plan)
+        keep_for_comparison(state)
         draw_chart(answer_charts.trade_off(state.scenario, state.catalog, plan))
     more(state, plan)
     results.ranking(plan)

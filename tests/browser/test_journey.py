@@ -11,7 +11,9 @@ from screen import DESKTOP, answer, assert_answers_its_link, assert_whole, choos
 from benchmarks.dashboard import serve, settle
 from sizing import catalog as catalogs
 from sizing import link as links
-from sizing.comparison import headline, slots
+from sizing.comparison_answers import compared as answers_of
+from sizing.comparison_slots import read_comparison
+from sizing.comparison_text import headline
 from sizing.comparison_view import Comparison
 
 OpenPage = Callable[..., Page]
@@ -50,7 +52,7 @@ def test_from_the_start_to_a_decision_opened_by_others(open_page: OpenPage, dash
     assert [links.from_query(q).scenario for q in decoded.queries] == [
         links.from_link(u).scenario for u in (first_link, accepted)
     ]
-    assert answer(page) == headline(slots(decoded))
+    assert answer(page) == headline(answers_of(read_comparison(decoded)))
     assert month in page.get_by_test_id("stMain").inner_text()
     assert after_month in page.get_by_test_id("stMain").inner_text()
     assert_whole(page)
