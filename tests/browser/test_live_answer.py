@@ -82,7 +82,7 @@ def test_sections_show_what_was_just_chosen_and_stay_open(open_page: OpenPage, d
     choose(page, "Region", "Europe")
     assert "Europe" in sections(page).nth(4).inner_text()
     type_text(page, "Title", "A <b>plan</b> & more")
-    assert sections(page).nth(5).inner_text().endswith("Title and notes: A <b>plan</b> & more")
+    assert sections(page).nth(7).inner_text().endswith("Title and notes: A <b>plan</b> & more")
     assert number(page, "Largest batch").is_visible()
     assert dropped.get_attribute("open") is not None
     assert page.locator(".answer").inner_text().startswith("A <b>plan</b> & more: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -41,7 +42,9 @@ def asked(
 
     headers = [(b"Accept-Encoding", b"gzip"), (b"host", b"x")]
     scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
-    asyncio.run(LinkPreview(app)(scope, receive, send))
+    # In a thread of its own: after browser tests this one still has Playwright's loop.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, LinkPreview(app)(scope, receive, send)).result()
     return dict(sent[0]), b"".join(m["body"] for m in sent[1:]), seen
 
 
