@@ -133,8 +133,8 @@ def _central(spread: Floats) -> tuple[float, float]:
     return round(max(0.02, -float(low)), 3), round(max(0.02, float(high)), 3)
 
 
-def inside(model: Model, held: Held, stated: dict[str, tuple[float, float]]) -> NDArray[np.bool_]:
-    """Whether each measurement lies in the interval around its prediction, as the product states it."""
+def widths(model: Model, held: Held, stated: dict[str, tuple[float, float]]) -> tuple[Floats, Floats]:
+    """How far each run's interval reaches below and above its prediction [log], as the product states it."""
     gpu = stated["new gpu"][0] if held.name == "GPU" else 0.0
     network = np.where(model.is_curve, stated["new network"][0] if held.name == "network" else 0.0, 0.0)
     further = np.array([run.further for run in model.runs])
@@ -147,6 +147,12 @@ def inside(model: Model, held: Held, stated: dict[str, tuple[float, float]]) -> 
         )
         for end in (0, 1)
     )
+    return low, high
+
+
+def inside(model: Model, held: Held, stated: dict[str, tuple[float, float]]) -> NDArray[np.bool_]:
+    """Whether each measurement lies in the interval around its prediction."""
+    low, high = widths(model, held, stated)
     return np.asarray((-held.errors >= -low) & (-held.errors <= high))
 
 

@@ -8,11 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from sizing import catalog as catalogs
+from sizing.accuracy import quantity_of
+from sizing.accuracy_points import book
 from sizing.planner import plan
 from sizing.scenario import SCENARIO_TYPES, scenario_from_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+LEAST_FIGURES = 70
+"""Fewest figures of a row of the accuracy table [count]."""
+QUEUES = ("mean_wait", "p95_sojourn")
+KINDS = {
+    "llm": "LLM", "llm_memory": "LLM memory", "deep_learning": "deep learning", "deep_learning_memory": "deep learning",
+    "statistical": "statistical", "queues": "queues",
+}  # fmt: skip
 
 
 def examples_table() -> str:
@@ -54,6 +63,27 @@ def networks_table() -> str:
     return "\n".join(["", note, "", *lines[first:last], ""])
 
 
+def accuracy_table() -> str:
+    """The error of each quantity of the accuracy page on figures that the fit had not seen."""
+    lines = [
+        "",
+        "| predicted | left out of the fit | figures | median error | 9 of 10 within | in the 80 % interval |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    places = list(KINDS)
+    for row in sorted(book().head.stated, key=lambda row: places.index(row.kind)):
+        if row.of_points and row.count >= LEAST_FIGURES and (row.kind != "queues" or row.quantity in QUEUES):
+            inside = "" if row.inside_percent is None else f"{row.inside_percent:.0f} %"
+            words = f"{KINDS[row.kind]}: {quantity_of(row.quantity).words}"
+            left_out = row.left_out.replace(
+                "the network, GPU, runtime and precision together", "network, GPU and runtime together"
+            )
+            lines.append(
+                f"| {words} | {left_out} | {row.count:,} | {row.median_percent:.1f} % | {row.p90_percent:.1f} % | {inside} |"
+            )
+    return "\n".join([*lines, ""])
+
+
 def rendered(text: str) -> str:
     """README text with each generated table in its place, between its two markers."""
     tables = {
@@ -61,6 +91,7 @@ def rendered(text: str) -> str:
         "catalogs": catalogs_table(),
         "speed": speed_table(),
         "networks": networks_table(),
+        "accuracy": accuracy_table(),
     }
     for name, table in tables.items():
         start, end = f"<!-- {name}: written by python -m benchmarks.readme -->", f"<!-- end of {name} -->"

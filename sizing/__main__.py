@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from sizing import accuracy_points, score, snapshot_command
 from sizing import catalog as catalogs
 from sizing import link as links
-from sizing import score, snapshot_command
 from sizing.advisor import advise, best_path
 from sizing.advisor import text as advice_words
 from sizing.catalog import Catalog
@@ -236,7 +236,7 @@ def _catalog(arguments: argparse.Namespace) -> int:
     if arguments.action == "show":
         print(catalog_text(catalog, arguments.name), end="")
         return FOUND
-    problems = [*catalogs.check(catalog), *parameters.check(catalog)]
+    problems = [*catalogs.check(catalog), *parameters.check(catalog), *accuracy_points.check()]
     for problem in problems:
         print(problem)
     sizes = ", ".join(f"{len(rows)} {name.replace('_', ' ')}" for name, rows in catalog.tables().items())

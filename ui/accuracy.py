@@ -1,46 +1,64 @@
-"""The parts of the accuracy page: the sentence, the chart on logarithmic axes, errors by group, the worst, cases of one's own."""
+"""The parts of the accuracy page: the sentence, errors by group, the worst by name, how it was calibrated and what is not covered."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from sizing.accuracy import Point, Summary, by_group, summary, worst
+from sizing.accuracy import (
+    By,
+    Summary,
+    by_group,
+    by_source,
+    chosen,
+    counts,
+    load_words,
+    overall,
+    quantity_of,
+    skipped_of,
+    stated_of,
+    worst,
+)
+from sizing.accuracy_points import Point, book
 from sizing.accuracy_view import AccuracyView, Family
-from sizing.errors import InputError
-from sizing.score import KINDS, score_with_note
-from sizing.score_table import Scored, to_csv
-from sizing.score_table import summary as score_summary
+from sizing.catalog import load
 from ui.frame import plain
+from ui.nearest_runs import of_unit
 from ui.results import folded, table
-from ui.sketch import LIMIT, PALETTE, Sketch, log_ticks, titled
 
 FAMILIES: dict[Family, str] = {
-    "llm": "Language models: speed",
-    "llm_memory": "Language models: memory",
-    "deep_learning": "Deep learning",
+    "llm": "LLM speed",
+    "llm_memory": "LLM memory",
+    "deep_learning": "Deep learning speed",
+    "deep_learning_memory": "Deep learning memory",
     "statistical": "Statistical",
     "queues": "Queues",
 }
 HOW: dict[Family, str] = {
-    "llm": "Fitted on public runs of six engines (benchmarks/LLM_SPEED.md). Each run here is predicted by constants fitted "
-    "without the fold of models that it belongs to.",
-    "llm_memory": "Rules of the engines with constants read from start-up logs (benchmarks/LLM_MEMORY.md); scored as shipped, so "
-    "some of these logs were seen when the constants were made.",
-    "deep_learning": "Fitted on public throughputs and batch curves (benchmarks/DEEP_LEARNING_SPEED.md). Throughputs are predicted "
-    "without their network, curves without their network, GPU, runtime and precision together.",
-    "statistical": "Fitted on timings of this project (benchmarks/STATISTICAL_SPEED.md). Each call is predicted without its model; "
-    "one CPU was measured, others are scaled.",
-    "queues": "No constant is fitted: formulas against simulations of up to millions of requests (benchmarks/QUEUES.md).",
+    "llm": "Constants of six generations of engines, fitted on public runs. Each run here is predicted by constants fitted without the "
+    "fold of models that it belongs to. Report: benchmarks/LLM_SPEED.md.",
+    "llm_memory": "Weights follow from the model's tensors, nothing is fitted. What an engine holds beside weights and KV cache is fitted on "
+    "start-up logs; each log here is predicted by constants fitted without its model. Report: benchmarks/LLM_MEMORY.md.",
+    "deep_learning": "A roofline over the operators of a network, fitted on public tables. Throughputs of large batches are predicted without "
+    "their network, batch curves without their network, GPU, runtime and precision together. Report: benchmarks/DEEP_LEARNING_SPEED.md.",
+    "deep_learning_memory": "Weights, live activations and the floor of each runtime, as they ship; the floors were set with these figures in "
+    "sight, so they are not unseen. Report: benchmarks/DEEP_LEARNING_MEMORY.md.",
+    "statistical": "Cost of a call, a tree, a row and a node by library and runtime, fitted on our own timings. Each is predicted without its "
+    "model in any runtime. Report: benchmarks/STATISTICAL_SPEED.md.",
+    "queues": "Formulas against event simulations of up to millions of requests. No constant is fitted to these. Report: benchmarks/QUEUES.md.",
 }
-SEEN: dict[Family, str] = {"queues": "from simulations, with no constant fitted"}
-MOST_DRAWN = 2000
-MOST_COLOURS = 8
-MOST_OWN_BYTES, MOST_OWN_ROWS = 2_000_000, 5_000
+NOT_COVERED: dict[Family, str] = {
+    "llm": "Means of closed loops and static batches were measured: percentiles under random arrivals, speculative decoding, prefix caches and "
+    "servers split into prefill and decode were not.",
+    "llm_memory": "vLLM 0.9 to 0.20 on four kinds of accelerator; SGLang, TensorRT-LLM and llama.cpp have no logs here.",
+    "deep_learning": "GPUs of 2017 to 2025 with the runtimes named; transformers for speech and diffusion have no runs here, and a CPU has none.",
+    "deep_learning_memory": "Seven models; one GPU and one model for ONNX Runtime and TensorRT.",
+    "statistical": "One CPU; others are scaled from it by published benchmarks, with a wider interval.",
+    "queues": "Arrivals at random and first come first served; bursts are simulated apart.",
+}
+NO_BREAK = "\u00a0"
 
 
 def percent(share: float) -> str:
@@ -49,202 +67,124 @@ def percent(share: float) -> str:
     >>> percent(0.0213), percent(0.381)
     ('2.1 %', '38 %')
     """
-    return f"{share * 100:.1f} %" if share < 0.1 else f"{share * 100:.0f} %"
+    return f"{share * 100:.1f} %" if abs(share) < 0.0995 else f"{share * 100:.0f} %"
 
 
-def sentence(view: AccuracyView, some: Sequence[Point]) -> str:
-    """The result first: how many runs, how far off in the middle and at nine of ten, and how honest the interval is."""
-    found = summary("all", some)
+def sentence(view: AccuracyView) -> str:
+    """The result first: how many figures, how far off in the middle and at nine of ten, and how honest the interval is."""
+    some, found = chosen(view), overall(view)
     if found is None:
         return "No measured run matches: take a word out of the search, or a filter away."
     unseen = sum(p.held for p in some)
-    what = "that calibration did not see" if unseen == len(some) else f"({unseen:,} of them not seen by calibration)"
-    if unseen == 0:
-        what = SEEN.get(view.family, "that were seen when the constants were made")
-    of = f", {view.quantity}" if view.quantity else ""
+    seen = "that calibration had seen" if not unseen else f"({unseen:,} of them unseen by calibration)"
+    which = "that calibration did not see" if unseen == len(some) else seen
     inside = f" {found.inside:.0%} lie inside the stated 80 % interval." if found.inside is not None else ""
-    lean = (
-        ""
-        if abs(found.bias) < 0.02
-        else f" The middle prediction is {percent(abs(found.bias))} too {'high' if found.bias > 0 else 'low'}."
-    )
+    side = "high" if found.bias > 0 else "low"
+    lean = "" if abs(found.bias) < 0.02 else f" The middle prediction is {percent(abs(found.bias))} too {side}."
+    figures = f"{found.count:,} {'simulated' if view.family == 'queues' else 'measured'} figure{'' if found.count == 1 else 's'}"
     return (
-        f"On {found.count:,} measured figures {what}{of}, the prediction is off by {percent(found.median_error)} in the median; nine of "
-        f"ten are within {percent(found.p90_error)}.{inside}{lean}"
+        (
+            f"On {figures} {which}, {quantity_of(view.quantity or '').words} is predicted with a median error of "
+            f"{percent(found.median_error)}; nine of ten are within {percent(found.p90_error)}.{inside}{lean}"
+        )
+        .replace("%", " %")
+        .replace("  %", " %")
     )
 
 
-def drawn(some: Sequence[Point], most: int = MOST_DRAWN) -> tuple[Point, ...]:
-    """Points for the chart: all, or a share picked by their content, the worst ten always among them."""
-    if len(some) <= most:
-        return tuple(some)
-    step = -(-len(some) // most)
-    kept = [p for p in some if zlib.crc32(f"{p.model}{p.hardware}{p.setting}{p.measured}".encode()) % step == 0]
-    return tuple(dict.fromkeys((*kept, *worst(some))))
-
-
-def scatter(view: AccuracyView, some: Sequence[Point], own: Sequence[Scored] = ()) -> go.Figure:
-    """Predicted against measured on logarithmic axes, with the diagonal and the lines of 25 and 50 % error."""
-    values = [v for p in some for v in (p.measured, p.predicted)]
-    values += [v for s in own for v in (s.measured, s.predicted) if v]
-    low, high = min(values), max(values)
-    quantity = view.quantity or "figures in their own units"
-    ticks = log_ticks([low, high])
-    sketch = Sketch(x=titled(f"measured: {quantity}", **ticks), y=titled(f"predicted: {quantity}", **ticks), height=430)
-    for factor, dash in ((1.0, "solid"), (1.25, "dash"), (0.8, "dash"), (1.5, "dot"), (1 / 1.5, "dot")):
-        line = {"color": LIMIT if factor == 1.0 else "#8A94A3", "width": 1.5 if factor == 1.0 else 1, "dash": dash}
-        sketch.shapes.append(
-            {
-                "type": "line",
-                "x0": low,
-                "y0": low * factor,
-                "x1": high,
-                "y1": high * factor,
-                "line": line,
-                "layer": "below",
-            }
-        )
-    groups: dict[str, list[Point]] = {}
-    for point in drawn(some):
-        groups.setdefault(str(getattr(point, view.colour)), []).append(point)
-    ordered = sorted(groups, key=lambda name: -len(groups[name]))
-    named, others = ordered[:MOST_COLOURS], ordered[MOST_COLOURS:]
-    shown = [(name, groups[name]) for name in named]
-    if others:
-        shown.append((f"{len(others)} others", [p for name in others for p in groups[name]]))
-    for position, (name, members) in enumerate(shown):
-        sketch.traces.append(
-            {
-                "type": "scattergl",
-                "x": [p.measured for p in members],
-                "y": [p.predicted for p in members],
-                "mode": "markers",
-                "name": name,
-                "marker": {"size": 6, "color": PALETTE[position % len(PALETTE)], "opacity": 0.65},
-                "text": [f"{p.model}, {p.hardware}, {p.engine}<br>{p.setting}" for p in members],
-                "hovertemplate": "%{text}<br>measured %{x:.4g}, predicted %{y:.4g}<extra></extra>",
-            }
-        )
-    mine = [s for s in own if s.measured and s.predicted]
-    if mine:
-        sketch.points(
-            [s.measured or 0 for s in mine],
-            [s.predicted or 0 for s in mine],
-            "your runs",
-            symbol="star",
-            color="#D55E00",
-            size=13,
-        )
-    return sketch.figure()
-
-
-def group_table(title: str, rows: Sequence[Summary]) -> None:
+def group_table(title: str, rows: Sequence[Summary], *, quantity: bool) -> None:
     """Errors of groups as a table."""
     if not rows:
+        st.caption("No group has three figures or more.")
         return
+    names = [quantity_of(r.name).titled if quantity else book().name(r.name) for r in rows]
     st.dataframe(
         pd.DataFrame(
             {
-                title: [r.name for r in rows],
+                title: names,
                 "Figures": [r.count for r in rows],
                 "Median error (%)": [round(r.median_error * 100, 1) for r in rows],
                 "9 of 10 within (%)": [round(r.p90_error * 100, 1) for r in rows],
-                "Too high or low (%)": [round(r.bias * 100, 1) for r in rows],
+                "Leans high/low (%)": [round(r.bias * 100, 1) for r in rows],
                 "In 80 % interval (%)": [None if r.inside is None else round(r.inside * 100) for r in rows],
             }
         ),
         hide_index=True,
-        height=240,
+        height=min(38 + 35 * len(rows), 300),
         alt=f"Errors by {title.lower()}",
     )
 
 
-def groups(some: Sequence[Point]) -> None:
-    """Errors by quantity, model, accelerator and engine, each behind a tab."""
-    tabs = st.tabs(["Quantity", "Model", "Machine", "Engine"])
-    for tab, title, by in zip(
-        tabs,
-        ("Quantity", "Model", "Accelerator or CPU", "Engine or runtime"),
-        ("quantity", "model", "hardware", "engine"),
-        strict=True,
-    ):
-        with tab:
-            group_table(title, by_group(some, by))  # type: ignore[arg-type]
+def groups(view: AccuracyView) -> None:
+    """Errors by model, accelerator, engine, format, and of all quantities under the same filters; made for the open tab only."""
+    some = chosen(view)
+    wanted: tuple[tuple[str, By], ...] = (
+        ("Model", "model"),
+        ("Accelerator or CPU", "hardware"),
+        ("Engine or runtime", "engine"),
+        ("Kind of model" if view.family == "statistical" else "Format", "format"),
+        ("Quantity", "quantity"),
+    )
+    short = ("Model", "Machine", "Engine", wanted[3][0], "Quantity")
+    tabs = st.tabs(short, key="accuracy-by", on_change="rerun")
+    for tab, (title, by) in zip(tabs, wanted, strict=True):
+        if tab.open:
+            shown = chosen(view.model_copy(update={"quantity": None})) if by == "quantity" else some
+            with tab:
+                group_table(title, by_group(shown, by), quantity=by == "quantity")
 
 
 def worst_table(some: Sequence[Point]) -> None:
     """The worst cases by name."""
-    table(
-        ("Model", "Where", "Engine", "Setting", "Quantity", "Measured", "Predicted", "Error"),
-        [
-            (
-                p.model,
-                p.hardware,
-                p.engine,
-                p.setting,
-                p.quantity,
-                f"{p.measured:.4g}",
-                f"{p.predicted:.4g}",
-                f"{p.error:+.0%}",
-            )
-            for p in worst(some)
-        ],
-        least_rem=56,
+    rows = [
+        (
+            p.model, book().name(p.hardware), book().name(p.engine), ", ".join(part for part in (load_words(p), p.setting) if part),
+            of_unit(p.measured, quantity_of(p.quantity).unit), of_unit(p.predicted, quantity_of(p.quantity).unit), f"{p.error:+,.0%}",
+            book().source(p),
+        )
+        for p in worst(some)
+    ]  # fmt: skip
+    columns = ("Model", "Where", "Engine", "Setting", "Measured", "Predicted", "Error", "Source")
+    table(columns, rows, least_rem=60)
+
+
+def how(view: AccuracyView) -> None:
+    """From what the constants come, how far off they are when more or less is left out of the fit, and what is not covered."""
+    st.markdown(plain(HOW[view.family]))
+    parts = load().accelerators
+    measured = [name for name in counts(view.family, "hardware") if name in parts]
+    not_measured = (
+        f" Of the {len(parts)} accelerators of the catalog {len(measured)} were measured." if measured else ""
+    )
+    st.markdown(
+        plain(
+            f"Not covered: {NOT_COVERED[view.family]}{not_measured} An answer without a run behind it has a wider interval."
+        )
+    )
+    folded(
+        "Error by what was left out of the fit, sources, rows without a prediction", "accuracy-how", lambda: _how(view)
     )
 
 
-def own_cases() -> tuple[Scored, ...]:
-    """Upload a CSV of one's own runs: scored here, drawn beside ours, kept nowhere."""
-    found: tuple[Scored, ...] = st.session_state.get("accuracy-own:rows", ())
-    folded("Bring your own measurements (CSV)", "accuracy-own", _upload)
-    return found
-
-
-def _upload() -> None:
+def _how(view: AccuracyView) -> None:
+    rows = [
+        (
+            row.left_out, f"{row.count:,}", f"{row.median_percent:.1f} %", f"{row.p90_percent:.1f} %",
+            "" if row.inside_percent is None else f"{row.inside_percent:.0f} %",
+        )
+        for row in stated_of(view.family, view.quantity)
+    ]  # fmt: skip
+    st.markdown(plain(f"All figures of {quantity_of(view.quantity or '').words}, by what was left out of the fit:"))
+    table(("Left out", "Figures", "Median error", "9 of 10 within", "In 80 % interval"), rows)
+    st.markdown("Sources of what is chosen above:")
+    table(("Source", "Figures"), [(text, f"{count:,}") for text, count in by_source(chosen(view))])
+    skipped = skipped_of(view.family)
+    if skipped:
+        st.markdown("Measured rows of this kind without a prediction:")
+        table(("Rows", "Because"), [(f"{s.count:,}", s.because) for s in skipped])
+    kept = sum(p.kind == view.family for p in book().points)
     st.caption(
-        "Columns as the command `python -m sizing score KIND` takes them. The file is read in this session only: it is neither stored nor "
-        "put into the link. Runs of vLLM, SGLang or GuideLLM go to “Your own measurements” on the LLM page."
+        f"Of {sum(counts(view.family, 'quantity').values()):,} figures of this kind {kept:,} are kept and drawn: small tables and the worst predicted eighth of each "
+        "other quantity whole, of the rest evenly spaced ones in the order of their errors, each standing for its neighbours. Written "
+        f"{book().head.as_of} by benchmarks/accuracy.py."
     )
-    kind = st.selectbox("Kind of cases", list(KINDS), key="accuracy-own:kind")
-    header = ",".join(KINDS[kind].columns) + "\n"
-    st.download_button(
-        "Empty table with these columns",
-        header,
-        f"{kind}.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    file = st.file_uploader("Your CSV (at most 2 MB, 5,000 rows)", type=["csv"], key="accuracy-own:file")
-    if file is None:
-        st.session_state.pop("accuracy-own:rows", None)
-        return
-    try:
-        rows, note = _scored(kind, file.getvalue())
-    except InputError as error:
-        st.session_state.pop("accuracy-own:rows", None)
-        st.warning(plain(str(error)))
-        return
-    st.session_state["accuracy-own:rows"] = rows
-    st.code(score_summary(rows) + note, language=None)
-    st.download_button(
-        "Every row with its prediction (CSV)",
-        to_csv(rows),
-        "scored.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-
-
-def _scored(kind: str, data: bytes) -> tuple[tuple[Scored, ...], str]:
-    if len(data) > MOST_OWN_BYTES:
-        raise InputError("file", f"{len(data):,} bytes", f"at most {MOST_OWN_BYTES:,} bytes")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputError("file", "bytes that are not text", "a CSV file in UTF-8") from None
-    if text.count("\n") > MOST_OWN_ROWS + 1:
-        raise InputError("file", f"{text.count(chr(10)):,} rows", f"at most {MOST_OWN_ROWS:,} rows")
-    rows, note = score_with_note(kind, text)
-    return tuple(rows), note

@@ -1,24 +1,14 @@
-"""Speed of a language model to the bottom: a step by parts, latency against load with its breaks, the nearest measured runs."""
+"""Speed of a language model to the bottom: a step by parts, latency against load with its breaks."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from sizing.accuracy_view import AccuracyView
 from sizing.catalog import Catalog
 from sizing.llm import load_curve
 from sizing.llm.breaks import breaks, breaks_words
 from sizing.llm.charts import BatchCurve
-from sizing.llm.nearest import (
-    distance_words,
-    errors_words,
-    example_words,
-    generation_words,
-    nearest,
-    runs_of,
-    subject_of,
-)
 from sizing.llm.serving import PERCENTILES
 from sizing.llm.steps import PARTS, StepCurve, step_curve, step_words
 from sizing.plan import Deployment
@@ -27,19 +17,17 @@ from sizing.units import format_ms
 from ui.charts import percentile_chart
 from ui.draw import beside, chart
 from ui.frame import plain
-from ui.nearest_runs import accuracy_link
-from ui.results import folded, table
+from ui.results import folded
 from ui.sketch import CHOSEN, PALETTE, Curve, layout_of
 
 
 def draw_speed(scenario: LlmScenario, catalog: Catalog, best: Deployment | None) -> None:
-    """Three closed sections on the recommended deployment; nothing without one."""
+    """Two closed sections on the recommended deployment; nothing without one."""
     if best is None:
         return
     st.subheader("Why it is this fast", anchor="speed")
     folded("Step time by parts as the batch grows", "steps", lambda: _steps(scenario, catalog, best))
     folded("TTFT and TPOT against the load, and where limits break", "breaks", lambda: _load(scenario, catalog, best))
-    folded("Measured runs nearest to this, and our error on them", "nearest", lambda: _nearest(scenario, catalog, best))
 
 
 def _steps(scenario: LlmScenario, catalog: Catalog, best: Deployment) -> None:
@@ -141,32 +129,4 @@ def full_batch_words(curve: BatchCurve, best: Deployment, scenario: LlmScenario)
     return (
         f"The chosen point lies outside the shading: with {curve.chosen_batch:,} sequences always in flight "
         f"{' and '.join(over)}; at your load {flight:,.3g} are in flight."
-    )
-
-
-def _nearest(scenario: LlmScenario, catalog: Catalog, best: Deployment) -> None:
-    accuracy_link(AccuracyView(family="llm", quantity="TPOT (ms)"), catalog.version)
-    found = nearest(scenario, catalog, best)
-    st.markdown(plain(distance_words(subject_of(scenario, catalog, best), found)))
-    table(
-        ["Model", "Accelerator", "Engine", "Format", "Runs", "Our median error", "One run of them", "How near"],
-        [
-            [
-                near.model_name,
-                near.accelerator_name,
-                generation_words(near.group.engine),
-                near.group.format,
-                f"{runs_of(near.group):,}",
-                errors_words(near.group),
-                example_words(near.group),
-                near.words,
-            ]
-            for near in found
-        ],
-        least_rem=58,
-    )
-    st.caption(
-        "Errors are absolute, on runs held back from the fit; the run shown is the one with the middle error. Unpacked: "
-        "weights of few bits that are widened before they multiply. Nearest goes by engine first, then model (its own, then "
-        "active parameters and experts), accelerator and format."
     )

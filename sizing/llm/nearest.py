@@ -257,16 +257,6 @@ def errors_words(group: Group) -> str:
     )
 
 
-def example_words(group: Group) -> str:
-    """One run of a group: what was measured, what is predicted without it, and its load."""
-    name, checked = next(iter(group.checked.items()))
-    run, (quantity, unit) = checked.example, QUANTITIES[name]
-    return (
-        f"{quantity} {run.measured:,.4g} {unit} measured, {run.predicted:,.4g} predicted "
-        f"(prompt {run.prompt_tokens:,}, output {run.output_tokens:,}, batch {run.batch:,}, tp {run.tensor_parallel})"
-    )
-
-
 def distance_words(subject: Subject, found: tuple[Near, ...]) -> str:
     """One sentence: how far the nearest measured group is from what was asked."""
     first = found[0]

@@ -22,7 +22,6 @@ from sizing.llm.nearest import (
     distance_words,
     engine_of,
     errors_words,
-    example_words,
     measured,
     near,
     nearest,
@@ -99,7 +98,6 @@ def test_the_file_is_read_once_and_names_what_the_catalogs_have() -> None:
         assert runs_of(row) >= 1
         assert set(row.checked) <= set(QUANTITIES)
         assert errors_words(row)
-        assert " measured, " in example_words(row)
 
 
 def test_a_quantity_that_is_not_known_is_refused() -> None:
@@ -108,9 +106,8 @@ def test_a_quantity_that_is_not_known_is_refused() -> None:
         _group(row)
 
 
-def test_a_group_in_words() -> None:
+def test_the_error_of_a_group_in_words() -> None:
     assert errors_words(group()) == "TPOT 20\u00a0%"
-    assert example_words(group()) == ("TPOT 10 ms measured, 12 predicted (prompt 1,000, output 100, batch 8, tp 1)")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,11 @@ from math import log10
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_own_model import html
 from test_pages_fuzz import open_app, open_scenario
 
 from sizing import catalog as catalogs
 from sizing.llm import batch_curve
 from sizing.llm.breaks import breaks, breaks_words
-from sizing.llm.nearest import distance_words, nearest, subject_of
 from sizing.llm.steps import PARTS, step_curve, step_words
 from sizing.planner import plan
 from sizing.scenario import LlmScenario
@@ -44,11 +42,10 @@ def opened(key: str, scenario: LlmScenario) -> tuple[AppTest, int]:
 def test_sections_are_closed_at_first_and_say_their_figures_once_opened(scenario: LlmScenario) -> None:
     best = plan(scenario, CATALOG).recommended
     assert best is not None
-    curve, found = step_curve(scenario, CATALOG, best), nearest(scenario, CATALOG, best)
+    curve = step_curve(scenario, CATALOG, best)
     wanted = {
         "steps": (step_words(curve), 1),
         "breaks": (breaks_words(breaks(scenario, CATALOG, best), scenario.utilization_cap), 2),
-        "nearest": (distance_words(subject_of(scenario, CATALOG, best), found), 0),
     }
     closed = open_scenario(scenario)
     for key, (sentence, charts) in wanted.items():
@@ -56,9 +53,6 @@ def test_sections_are_closed_at_first_and_say_their_figures_once_opened(scenario
         at, added = opened(key, scenario)
         assert plain(sentence) in [text.value for text in at.markdown]
         assert added == charts
-        if key == "nearest":
-            assert all(near.accelerator_name in html(at) for near in found)
-            assert len(re.findall("<tr>", html(at).split("Our median error")[1].split("</table>")[0])) == 3
 
 
 def test_no_deployment_no_sections() -> None:
