@@ -118,6 +118,8 @@ def slots_of_link(text: str) -> tuple[Slot, ...]:
     text = text.strip()
     if not links.is_link(text):
         raise InputError("link", text, "the whole link of a page, from its address bar")
+    if "=" not in text:
+        raise InputError("link", text, "the whole link of a sizing page, with all that stands behind its question mark")
     if urlsplit(text.split("?", 1)[0]).path.rstrip("/").endswith("/compare") or "kind=compare" in text:
         compared = links.from_link(text).scenario
         found = read_comparison(compared) if isinstance(compared, Comparison) else ()

@@ -1,17 +1,21 @@
 """Energy and CO2 of a deployment: power of its boards and hosts by `sizing.power`, the building by its PUE, the grid.
 
-P = (boards + around the boards + CPUs + memory) x PUE; energy of a month = P x 730 h; of a request = P / requests per
-second; CO2 = energy x g per kWh. Intervals add up those of the parts, which is wider than 80 % where they are independent.
+P = (boards + around the boards + CPUs + memory) x PUE; energy of a month = mean P of the week x 730 h; of a request = mean P /
+mean requests per second; CO2 = energy x g per kWh. Intervals add up those of the parts, which is wider than 80 % where they are independent.
 Making the machines is left out, and so is what a provider buys of clean power: this is by the place's mix.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 
 from sizing.catalog import Catalog
 from sizing.catalog_rows import Accelerator, Instance
+from sizing.cost_over_time.curve import WEEK
+from sizing.cost_over_time.fleet_size import fleet_week
 from sizing.grid import Grid, grid_of, own_grid
 from sizing.plan import Deployment
 from sizing.power import CPU_FACTORS, board_extra, board_shares, cpu_watts, memory_watts
@@ -54,12 +58,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Energy:
-    """What a deployment draws and emits at the demanded load."""
+    """What a deployment draws at the demanded load (`parts`, `watts`), and what the week makes of it: a month, a request."""
 
     parts: tuple[Part, ...]
     pue: float
     grid: Grid
     watts: Range
+    mean_watts: Range
     kwh_per_month: Range
     wh_per_request: Range
     wh_per_1k_output_tokens: Range | None
@@ -68,32 +73,75 @@ class Energy:
 
 
 def energy(scenario: AnyScenario, catalog: Catalog, deployment: Deployment) -> Energy | None:
-    """Energy and CO2 of a deployment at the demanded load; None where the rated power of its accelerator is not known."""
+    """Energy and CO2 of a deployment over the week of its load; None where the rated power of its accelerator is not known.
+
+    A month = mean power of the 168 hours x 730 h, a request = mean power / mean rate; each hour has its own machines, and what is
+    in flight on each goes with its load (Little's law with the time of the busiest hour: at most a little too much).
+    """
     instance = catalog.instance(deployment.instance)
     part = None if deployment.accelerator is None else catalog.accelerator(deployment.accelerator)
     if part is not None and part.tdp_w is None:
         return None
-    parts = (*_boards(scenario, deployment, part), *_host(scenario, deployment, instance))
-    machines = Range(sum(p.watts for p in parts), sum(p.low for p in parts), sum(p.high for p in parts))
     own = own_pue(scenario)
     pue = (DEFAULT_PUE, PUE_LOW, PUE_HIGH) if own is None else (own, own, own)
-    watts = Range(machines.value * pue[0], machines.low * pue[1], machines.high * pue[2])
+
+    def drawn(parts: Sequence[Part]) -> Range:
+        return Range(
+            sum(p.watts for p in parts) * pue[0],
+            sum(p.low for p in parts) * pue[1],
+            sum(p.high for p in parts) * pue[2],
+        )
+
+    def parts_of(d: Deployment) -> tuple[Part, ...]:
+        return (*_boards(scenario, d, part), *_host(scenario, d, instance))
+
+    parts = parts_of(deployment)
+    watts, rate = drawn(parts), deployment.throughput.requests_per_s.demanded
+    mean, mean_rate = watts, rate
+    if scenario.load_shape != "constant":
+        week = fleet_week(scenario, catalog, deployment)
+        hours = Counter(zip(week.loads_per_s.tolist(), week.instances.tolist(), strict=True))
+        each = [
+            (drawn(parts_of(at_hour(deployment, load, machines))), times) for (load, machines), times in hours.items()
+        ]
+        mean = Range(*(sum(getattr(r, end) * n for r, n in each) / WEEK for end in ("value", "low", "high")))
+        mean_rate = float(week.loads_per_s.mean())
     given = scenario.grid_g_co2_per_kwh
     grid = grid_of(deployment.region, scenario.region) if given is None else own_grid(given)
-    kwh = watts.times(HOURS_PER_MONTH / 1000.0)
-    rate = deployment.throughput.requests_per_s.demanded
-    wh = watts.times(1.0 / (rate * SECONDS_PER_HOUR))
+    kwh = mean.times(HOURS_PER_MONTH / 1000.0)
+    wh = mean.times(1.0 / (mean_rate * SECONDS_PER_HOUR))
     tokens = deployment.throughput.output_tokens_per_s
     return Energy(
         parts=parts,
         pue=pue[0],
         grid=grid,
         watts=watts,
+        mean_watts=mean,
         kwh_per_month=kwh,
         wh_per_request=wh,
-        wh_per_1k_output_tokens=None if tokens is None else watts.times(1000.0 / (tokens.demanded * SECONDS_PER_HOUR)),
+        wh_per_1k_output_tokens=None if tokens is None else wh.times(1000.0 * rate / tokens.demanded),
         kg_co2_per_month=_co2(kwh, grid),
         g_co2_per_request=_co2(wh, grid),
+    )
+
+
+def at_hour(deployment: Deployment, load_per_s: float, machines: int) -> Deployment:
+    """The deployment as it is in one hour: other machines, and of the load of each what the hour brings."""
+    d = deployment
+    rate = d.throughput.requests_per_s
+    share = (
+        (load_per_s / rate.demanded) * (d.instances / machines) if machines else 0.0
+    )  # load of a machine over the plan's
+    extra = dict(d.extra)
+    for name, whole in (("batch_in_flight", False), ("vcpus_needed", True)):
+        if extra.get(name) is not None:
+            extra[name] = float(extra[name] or 0.0) * (load_per_s / rate.demanded if whole else share)
+    return replace(
+        d,
+        instances=machines,
+        replicas=max(1, round(d.replicas * machines / d.instances)) if machines else 0,
+        utilization=d.utilization * share,
+        extra=extra,
     )
 
 

@@ -48,7 +48,10 @@ class MoneyFields(EnergyFields):
     """Fields of the user's own prices; part of every scenario."""
 
     discount_percent: float = Field(
-        0.0, ge=0, le=95, description="Your discount on every price of the catalog [%]; not on prices of your own."
+        0.0,
+        ge=0,
+        le=95,
+        description="Your discount on machine prices of the catalog [%]; not on serverless, an API or prices of your own.",
     )
     own_prices: tuple[OwnPriceText, ...] = Field(
         (), description="Prices of your own: instance id, terms (such as on_demand) and USD per hour, joined by ~."

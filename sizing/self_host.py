@@ -13,6 +13,7 @@ from math import ceil, floor
 
 from sizing.api_price import SECONDS_PER_MONTH, ApiOffer, api_offers, own_offer
 from sizing.catalog import Catalog
+from sizing.cost_over_time.fleet_size import over_week
 from sizing.fleet import instances_for
 from sizing.plan import Deployment
 from sizing.planner import plan
@@ -71,10 +72,15 @@ class BreakEven:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Self-hosting against the APIs at the demanded load [1/s]: cost of a month [USD] with its 80 % interval."""
+    """Self-hosting against the APIs at the demanded load [1/s]: cost of a month [USD] with its 80 % interval.
+
+    Loads are those of the busiest hour; an API bills the week's mean, `mean_share` of it [1]. `steps` cost what machines that
+    follow the load cost over the week.
+    """
 
     steps: Steps
     load_per_s: float
+    mean_share: float
     usd_per_month: float
     usd_per_month_low: float
     usd_per_month_high: float
@@ -84,9 +90,13 @@ class Comparison:
     break_evens_fast: tuple[BreakEven, ...]  # with the capacities at the ends of the 80 % interval
     break_evens_slow: tuple[BreakEven, ...]
 
+    def api_usd_per_month(self, offer: ApiOffer, load_per_s: float | None = None) -> float:
+        """Cost of a month through an API [USD] at a load of the busiest hour [1/s], the demanded one by default."""
+        return offer.usd_per_month((self.load_per_s if load_per_s is None else load_per_s) * self.mean_share)
+
     def even_load_share(self, offer: ApiOffer) -> float:
-        """Mean load / demanded load [1] at which the API costs what these machines cost: they are paid around the clock."""
-        each_month = offer.usd_per_month(self.load_per_s)
+        """Load / demanded load [1] at which the API costs what these machines cost as they are."""
+        each_month = self.api_usd_per_month(offer)
         return float("inf") if each_month == 0 else self.usd_per_month / each_month
 
 
@@ -176,24 +186,28 @@ def compare(scenario: AnyScenario, catalog: Catalog) -> Comparison | None:
     best = plan(scenario, catalog).recommended
     if best is None:
         return None
-    steps = steps_of(scenario, best)
+    week = over_week(scenario, catalog, best)
+    busiest = steps_of(scenario, best)
+    steps = replace(busiest, usd_per_machine_month=busiest.usd_per_machine_month * week.paid)
+    own_usd = best.cost.usd_per_month * week.paid
     load = best.throughput.requests_per_s.demanded
     own, listed = own_offer(scenario), api_offers(scenario, catalog)
     offers = (own,) if own is not None else tuple(offer for offer in listed if offer.serves_the_model)
     return Comparison(
         steps=steps,
         load_per_s=load,
-        usd_per_month=best.cost.usd_per_month,
-        usd_per_month_low=min(best.cost.usd_per_month, steps.usd_per_month(load, time_factor=steps.fast)),
-        usd_per_month_high=max(best.cost.usd_per_month, steps.usd_per_month(load, time_factor=steps.slow)),
+        mean_share=week.load,
+        usd_per_month=own_usd,
+        usd_per_month_low=min(own_usd, steps.usd_per_month(load, time_factor=steps.fast)),
+        usd_per_month_high=max(own_usd, steps.usd_per_month(load, time_factor=steps.slow)),
         offers=offers,
         others=tuple(offer for offer in listed if offer not in offers),
-        break_evens=tuple(break_even(steps, offer.usd_per_request) for offer in offers),
-        break_evens_fast=_at(steps, steps.fast, offers),
-        break_evens_slow=_at(steps, steps.slow, offers),
+        break_evens=tuple(break_even(steps, offer.usd_per_request * week.load) for offer in offers),
+        break_evens_fast=_at(steps, steps.fast, offers, week.load),
+        break_evens_slow=_at(steps, steps.slow, offers, week.load),
     )
 
 
-def _at(steps: Steps, time_factor: float, offers: tuple[ApiOffer, ...]) -> tuple[BreakEven, ...]:
+def _at(steps: Steps, time_factor: float, offers: tuple[ApiOffer, ...], mean_share: float) -> tuple[BreakEven, ...]:
     scaled = replace(steps, unit_per_s=steps.unit_per_s / time_factor)
-    return tuple(break_even(scaled, offer.usd_per_request) for offer in offers)
+    return tuple(break_even(scaled, offer.usd_per_request * mean_share) for offer in offers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 KB = 10**3
 MB = 10**6
 GB = 10**9
@@ -58,8 +60,8 @@ def format_ms(ms: float | None) -> str:
 def format_usd(usd: float | None) -> str:
     """Amount in US dollars as text: cents from 1 dollar up, four significant digits below.
 
-    >>> format_usd(12345.678), format_usd(0.0001234), format_usd(None)
-    ('$12,346', '$0.0001234', '–')
+    >>> format_usd(12345.678), format_usd(0.0001234), format_usd(5.778e-05), format_usd(None)
+    ('$12,346', '$0.0001234', '$0.00005778', '–')
     """
     if usd is None:
         return "–"
@@ -67,7 +69,7 @@ def format_usd(usd: float | None) -> str:
         return f"${usd:,.0f}"
     if abs(usd) >= 1:
         return f"${usd:,.2f}"
-    return f"${usd:.4g}"
+    return f"${Decimal(f'{usd:.4g}'):f}"
 
 
 def format_parameters(count: int) -> str:

@@ -14,6 +14,7 @@ from sizing.comparison_answers import AnswerRow, Cell, Compared, answer_rows, co
 from sizing.comparison_text import details, figure, headline, input_text
 from sizing.comparison_view import LETTERS, MAX_LABEL_CHARACTERS
 from sizing.errors import InputError
+from sizing.errors import shown as quoted
 from sizing.units import format_usd
 from ui.compare_change import draw_change, error_words
 from ui.compare_charts import color_of, cost_bars, memory_bars, trade_offs
@@ -255,4 +256,9 @@ def _add(state: CompareState) -> None:
 
 
 def _about_link(error: InputError) -> str:
-    return f"This link cannot be added: allowed is {error.allowed}."
+    what = (
+        ""
+        if error.field in ("link", "scenarios")
+        else f"{LABELS.get(error.field, error.field)} {quoted(error.value)}: "
+    )
+    return f"This link cannot be added: {what}allowed is {error.allowed}."

@@ -100,8 +100,11 @@ def _read_address(state: CompareState) -> None:
     )
 
 
-def _workable(slot: Slot, name: str, banners: list[str]) -> Slot:
-    """The slot as the page can answer it: a field that its plan refuses has its usual value. Adds a banner for each thing."""
+def _workable(slot: Slot, name: str, banners: list[str], *, strict: bool = False) -> Slot:
+    """The slot as the page can answer it: a field that its plan refuses has its usual value. Adds a banner for each thing.
+
+    With `strict` such a field is raised as the InputError it is: what somebody adds by hand is not exchanged for another.
+    """
     banners += [f"{name}: {said}" for said in slot.said]
     if slot.scenario is not None:
         refused: list[InputError] = []
@@ -110,6 +113,8 @@ def _workable(slot: Slot, name: str, banners: list[str]) -> Slot:
             slot = slot_of(scenario, catalog_version=slot.catalog, label=slot.label)
         except InputError as error:
             slot = Slot(text=slot.text, unread=str(error))
+        if strict and refused:
+            raise refused[0]
         banners += [f"{name}: {error}" for error in refused]
     if slot.unread is not None:
         banners.append(f"{name} could not be read, so its place is empty: {slot.unread}")
@@ -231,7 +236,7 @@ def add_link() -> None:
         banners: list[str] = []
         first = len(slots)
         found = [
-            _workable(slot, letter(min(first + i, len(LETTERS) - 1)), banners)
+            _workable(slot, letter(min(first + i, len(LETTERS) - 1)), banners, strict=True)
             for i, slot in enumerate(slots_of_link(text))
         ]
         made = [*slots, *found]

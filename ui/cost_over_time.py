@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from sizing.catalog import Catalog
-from sizing.cost_over_time.text import TERM_WORDS, sentence, ways
+from sizing.cost_over_time.text import TERM_WORDS, cheaper_machines, sentence, ways
 from sizing.cost_over_time.total import MONTHS, CostOverTime, by_year, cost_over_time
 from sizing.plan import Deployment, Plan
 from sizing.planner import plan as planned
@@ -43,6 +43,9 @@ def _draw(state: PageState, plan: Plan) -> None:
     if cost is None or best is None:
         return
     st.markdown(plain(sentence(scenario, cost, best)))
+    others = cheaper_machines(_by_year(scenario, catalog), best)
+    if others is not None:
+        st.markdown(plain(others))
     if scenario.load_shape == "constant":
         st.caption("Choose how your load runs under “Load over time and terms”, beside the answer.")
     left, right = beside()
@@ -70,13 +73,17 @@ def week_chart(cost: CostOverTime) -> go.Figure:
     week = cost.week
     hours = list(range(len(week.loads_per_s)))
     top = float(week.peak) * 1.15 or 1.0
+    a_machine = week.capacity_per_s * week.replicas_per_instance
     sketch = Sketch(
         x=titled("hour of the week", tickvals=[24 * d for d in range(7)], ticktext=list(DAYS), range=[0, 168]),
         y=titled("machines", range=[0, top], dtick=max(1, round(top / 6))),
         layout={
             "yaxis2": {
-                **titled("load (requests/s)", overlaying="y", side="right", showgrid=False, rangemode="tozero"),
+                # A machine is as high as the load that it may serve, so a line below the steps has room.
+                **titled("load (requests/s)", overlaying="y", side="right", showgrid=False, range=[0, top * a_machine]),
                 "automargin": True,
+                "tickmode": "auto",
+                "nticks": 6,
             }
         },
     )

@@ -58,8 +58,12 @@ def sentence(found: Energy) -> str:
     """Power, energy of a month and of a request, and their CO2."""
     tokens = found.wh_per_1k_output_tokens
     per_tokens = "" if tokens is None else f" ({format_scaled(tokens.value, 'Wh')} for 1,000 tokens of replies)"
+    drawn = f"{format_scaled(found.watts.value, 'W')} ({_between(found.watts, 'W')})"
+    if found.mean_watts != found.watts:
+        mean = f"{format_scaled(found.mean_watts.value, 'W')} ({_between(found.mean_watts, 'W')})"
+        drawn += f" in the busiest hour and {mean} on average over the week"
     return (
-        f"These machines draw about {format_scaled(found.watts.value, 'W')} ({_between(found.watts, 'W')}): "
+        f"These machines draw about {drawn}: "
         f"{three_digits(found.kwh_per_month.value)} kWh a month, {format_scaled(found.wh_per_request.value, 'Wh')} a request{per_tokens}. "
         f"With {found.grid.g_per_kwh:,.4g} g of CO2 per kWh ({found.grid.place}) that is "
         f"{three_digits(found.kg_co2_per_month.value)} kg of CO2 a month and {format_scaled(found.g_co2_per_request.value, 'g')} a request."
@@ -68,8 +72,12 @@ def sentence(found: Energy) -> str:
 
 def figures(found: Energy) -> list[list[str]]:
     """Rows of the table of figures."""
-    rows = [
-        ["Power, with the building", format_scaled(found.watts.value, "W"), _between(found.watts, "W")],
+    rows = [["Power, with the building", format_scaled(found.watts.value, "W"), _between(found.watts, "W")]]
+    if found.mean_watts != found.watts:
+        rows[0][0] = "Power in the busiest hour, with the building"
+        mean = found.mean_watts
+        rows.append(["Mean power of the week", format_scaled(mean.value, "W"), _between(mean, "W")])
+    rows += [
         ["Energy of a month (730 h)", *_plain(found.kwh_per_month, "kWh")],
         ["Energy of a request", format_scaled(found.wh_per_request.value, "Wh"), _between(found.wh_per_request, "Wh")],
     ]

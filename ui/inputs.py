@@ -52,7 +52,7 @@ LABELS = {
     "people_usd_per_year": "People who run them (USD/year)",
     "usd_per_kwh": "Electricity (USD/kWh)",
     "pue": "Power of the building over its servers (PUE)",
-    "discount_percent": "Discount on every price (%)",
+    "discount_percent": "Discount on machine prices (%)",
     "own_prices": "Prices of your own",
     "currency": "Currency shown beside USD",
     "currency_per_usd": "Your currency for 1 USD",

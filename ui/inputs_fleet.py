@@ -6,8 +6,9 @@ import streamlit as st
 
 from sizing.cost_over_time.curve import parsed
 from sizing.errors import InputError
+from sizing.errors import shown as quoted
 from ui.frame import plain
-from ui.inputs import Inputs, words
+from ui.inputs import LABELS, Inputs, words
 from ui.state import widget_key
 
 CUSTOM = "custom"
@@ -69,7 +70,14 @@ def _table(inputs: Inputs) -> None:
         try:
             values = parsed(text)
         except InputError as error:
-            place.markdown(f":red[{plain(str(error))}]")
+            at = error.field.removeprefix("load_table")
+            kept = (
+                "the last table that can be used stays"
+                if now
+                else "no table is used yet, so the load is taken as constant"
+            )
+            said = f"{LABELS['load_table']}{at}: {error.allowed} (not {quoted(error.value)}); {kept}"
+            place.markdown(f":red[{plain(said)}]")
     else:
         values = ()
     st.session_state[seen] = values

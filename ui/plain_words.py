@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sizing.cost_over_time.curve import shares
+from sizing.cost_over_time.text import shape_words
 from sizing.money import format_money, rate_words
 from sizing.plan import Deployment, Plan, Verdict
 from sizing.scenario import AnyScenario, LlmScenario, StatisticalScenario
@@ -129,12 +131,13 @@ def costs(best: Deployment, scenario: AnyScenario) -> tuple[tuple[str, str], ...
     def money(usd: float | None) -> str:
         return format_money(usd, scenario)
 
+    this = "this load" if scenario.load_shape == "constant" else "the busiest hour's load all the time"
     many = 1_000 if cost.usd_per_1k_requests >= 0.01 else 1_000_000  # whichever gives an amount that reads well
     rows = [
         ("A month", f"{money(cost.usd_per_month)} ({HOURS_PER_MONTH} h)"),
         ("A year", f"{money(cost.usd_per_month * MONTHS_PER_YEAR)} ({MONTHS_PER_YEAR} months)"),
         ("An hour", money(cost.usd_per_hour)),
-        (f"{many:,} requests, at this load", money(cost.usd_per_1k_requests * many / 1000)),
+        (f"{many:,} requests, at {this}", money(cost.usd_per_1k_requests * many / 1000)),
         (f"{many:,} requests, machines full", money(cost.usd_per_1k_requests_at_capacity * many / 1000)),
     ]
     if cost.usd_per_million_output_tokens is not None:
@@ -225,11 +228,16 @@ def verdict_cells(v: Verdict) -> tuple[str, ...]:
 
 
 def _traffic_in_full(scenario: AnyScenario) -> str:
+    uneven = scenario.load_shape != "constant"
+    mean = float(shares(scenario).mean())
+    over = f"; the load over the week: {shape_words(scenario)}, {mean:.0%} of that on average" if uneven else ""
+    when = " in the busiest hour" if uneven else ""
     if scenario.requests_per_s is not None:
-        a_day = float(f"{scenario.requests_per_s * 86_400:.3g}")
-        return f"{traffic(scenario)} on average, at random times (about {a_day:,.10g} a day)"
+        a_day = float(f"{scenario.requests_per_s * mean * 86_400:.3g}")
+        rate = when if uneven else " on average"
+        return f"{traffic(scenario)}{rate}, at random times (about {a_day:,.10g} a day){over}"
     pause = f"; {scenario.think_time_s:g} s pause before the next" if scenario.think_time_s else ""
-    return f"{traffic(scenario)}, each waiting for the reply before asking again{pause}"
+    return f"{traffic(scenario)}{when}, each waiting for the reply before asking again{pause}{over}"
 
 
 def _lengths(scenario: AnyScenario) -> list[tuple[str, str]]:

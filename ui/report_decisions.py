@@ -5,7 +5,7 @@ from __future__ import annotations
 from sizing import self_host
 from sizing.catalog import Catalog
 from sizing.cost_over_time import text as over_time
-from sizing.cost_over_time.total import MONTHS, cost_over_time
+from sizing.cost_over_time.total import MONTHS, by_year, cost_over_time
 from sizing.energy import energy
 from sizing.plan import Plan
 from sizing.scenario import AnyScenario
@@ -34,8 +34,10 @@ def over_a_year(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section 
     if cost is None or best is None:
         return None
     rows = [(name, format_usd(usd), format_usd(usd * MONTHS)) for name, usd in over_time.ways(cost)]
+    others = over_time.cheaper_machines(by_year(scenario, catalog, plan), best)
     parts: list[Part] = [
         Paragraph(over_time.sentence(scenario, cost, best)),
+        *([] if others is None else [Paragraph(others)]),
         Table(("Way to pay", "A month", "A year"), rows, "Cost over time in US dollars", frozenset((1, 2))),
     ]
     if cost.mix is not None:

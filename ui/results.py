@@ -112,12 +112,13 @@ def _metrics(scenario: AnyScenario, best: Deployment) -> None:
                 help=f"At the demanded load; {format_usd(cost.usd_per_1k_requests_at_capacity * 1000)} at capacity.",
                 width="stretch",
             )
-    rate = best.throughput.requests_per_s
+    rate, plan_cap = best.throughput.requests_per_s, scenario.utilization_cap
     st.caption(
         plain(
             f"{detail}, {words(best.runtime)}; {words(best.provider)} {best.region}, {price_words(cost)}. "
-            f"Serves {rate.demanded:,.4g} of {rate.capacity:,.4g} requests/s possible "
-            f"({best.utilization:.0%} utilization)." + (f" Price: {cost.price_note}." if cost.price_note else "")
+            f"Serves {rate.demanded:,.4g} of the {rate.capacity:,.4g} requests/s that the limits and the "
+            f"{plan_cap:.0%} utilization cap allow ({best.utilization:.0%} utilization)."
+            + (f" Price: {cost.price_note}." if cost.price_note else "")
         )
     )
     for warning in best.warnings:

@@ -86,9 +86,13 @@ def _ends(found: Comparison) -> tuple[int, ...]:
 def sentence(scenario: AnyScenario, found: Comparison) -> str:
     """The outcome: both costs at this load, which is cheaper, and from which load on self-hosting is."""
     load, own = found.load_per_s, found.usd_per_month
-    costs = [found.offers[i].usd_per_month(load) for i in _ends(found)]
+    costs = [found.api_usd_per_month(found.offers[i]) for i in _ends(found)]
     names = [found.offers[i].provider for i in _ends(found)]
-    said = f"At {load:,.4g} requests/s these machines cost {format_money(own, scenario)} a month; "
+    uneven = found.mean_share < 1.0
+    at = f"At {load:,.4g} requests/s"
+    if uneven:
+        at += f" in the busiest hour, {three_digits(load * found.mean_share)} on average over the week,"
+    said = f"{at} these machines cost {format_money(own, scenario)} a month; "
     if len(costs) == 1:
         said += f"{names[0]} makes it {format_money(costs[0], scenario)}: "
     else:
@@ -101,7 +105,7 @@ def sentence(scenario: AnyScenario, found: Comparison) -> str:
     elif costs[-1] < own:
         said += "the API is cheaper. "
     else:
-        fewer = sum(offer.usd_per_month(load) < own for offer in found.offers)
+        fewer = sum(found.api_usd_per_month(offer) < own for offer in found.offers)
         said += f"{fewer} of {len(found.offers)} APIs are cheaper than self-hosting, the others are not. "
     ends = [found.break_evens[i] for i in _ends(found)]
     if len(ends) == 1 or ends[0] == ends[-1]:
@@ -120,7 +124,8 @@ def _from_words(found: Comparison, even: BreakEven) -> str:
         return f"self-hosting never gets cheaper, not even with each {steps.unit} full"
     share = even.first_per_s / steps.unit_per_s
     filled = f"{share:.0%} of what one {steps.unit} may serve" if share <= 1.0 else f"{share:,.1f} {steps.unit}s full"
-    said = f"self-hosting costs no more from {three_digits(even.first_per_s)} requests/s on ({filled})"
+    hour = " in the busiest hour" if found.mean_share < 1.0 else ""
+    said = f"self-hosting costs no more from {three_digits(even.first_per_s)} requests/s{hour} on ({filled})"
     if even.for_good_per_s is None:
         return said + f", with a step back at each further {steps.unit}"
     if even.for_good_per_s > even.first_per_s * 1.001:
@@ -140,7 +145,7 @@ def _prices_table(scenario: AnyScenario, found: Comparison, offers: tuple[ApiOff
         listed = [format_usd(price) for price in (by_token if tokens else ())]
         if not tokens or offer.usd_per_1k_requests is not None:
             listed.append(format_usd(offer.usd_per_1k_requests) + (" per 1k requests" if tokens else ""))
-        cells = [offer.name, ", ".join(listed), format_money(offer.usd_per_month(found.load_per_s), scenario)]
+        cells = [offer.name, ", ".join(listed), format_money(found.api_usd_per_month(offer), scenario)]
         if compared:
             first, share = found.break_evens[position].first_per_s, found.even_load_share(offer)
             cells.append("no load" if first is None else f"{three_digits(first)} requests/s")
@@ -152,7 +157,10 @@ def _prices_table(scenario: AnyScenario, found: Comparison, offers: tuple[ApiOff
 
 
 def _load_table(scenario: AnyScenario, found: Comparison) -> None:
-    """What both cost when the mean load is a part of the load that the machines are sized for."""
+    """What both cost when the mean load is a part of the load that the machines are sized for; nothing where the scenario
+    says how its load runs."""
+    if found.mean_share < 1.0:
+        return
     st.markdown("**If this load is your peak and the mean is lower**")
     ends = [found.offers[i] for i in _ends(found)]
     heads = ("cheapest API", "dearest API") if len(ends) > 1 else ("API",)
@@ -186,6 +194,12 @@ def captions(scenario: AnyScenario, found: Comparison) -> list[str]:
         + (f"{format_usd(low)} to {format_usd(high)} a month." if high > low else "the same a month at either end.")
         + _range_words(found)
     )
+    if found.mean_share < 1.0:
+        texts.append(
+            f"The API is billed for the week's volume, {found.mean_share:.0%} of the busiest hour at every hour; the machines for the "
+            "hours that they run on the plan's terms, as in the section on cost over a day and a year. At other loads the same shares "
+            "are taken."
+        )
     rate = rate_words(scenario)
     if rate is not None:
         texts.append(f"Amounts in {scenario.currency} {rate}.")
@@ -212,12 +226,16 @@ def cost_chart(found: Comparison) -> AnswerChart:
     edges = np.arange(1, min(MOST_EDGES, int(high / steps.unit_per_s)) + 1) * steps.unit_per_s
     loads = np.unique(np.concatenate([np.geomspace(low, high, POINTS), edges[edges > low] * (1.0 + 1e-6)]))
     own = [steps.usd_per_month(float(x)) for x in loads]
-    lines = [(found.offers[i].provider, [found.offers[i].usd_per_month(float(x)) for x in loads]) for i in _ends(found)]
+    lines = [
+        (found.offers[i].provider, [found.api_usd_per_month(found.offers[i], float(x)) for x in loads])
+        for i in _ends(found)
+    ]
     shown = [*own, *(value for _, line in lines for value in line if value > 0.0)]
     floor = max(min(shown), min(own) / 100.0)
     y = titled("cost (USD per month)", **log_ticks([floor, max(shown)]))
     y["range"] = [float(np.log10(floor)), float(np.log10(max(shown) * 1.5))]
-    sketch = Sketch(x=titled("mean load (requests/s)", **log_ticks([low, high])), y=y, height=380)
+    x_title = "load (requests/s)" if found.mean_share == 1.0 else "load of the busiest hour (requests/s)"
+    sketch = Sketch(x=titled(x_title, **log_ticks([low, high])), y=y, height=380)
     sketch.traces.append(_line("self-hosting, these machines", loads, own, PALETTE[9], width=3, shape="hv"))
     for position, (name, line) in enumerate(lines):
         sketch.traces.append(_line(name, loads, line, PALETTE[position]))
@@ -226,7 +244,7 @@ def cost_chart(found: Comparison) -> AnswerChart:
         sketch.mark(steps.unit_per_s, f" one {steps.unit} full", "#7F7F7F", dash="dot", height=0.86, anchor="left")
     for position, first in enumerate(firsts):
         if first is not None:
-            cost = found.offers[_ends(found)[position]].usd_per_month(first)
+            cost = found.api_usd_per_month(found.offers[_ends(found)[position]], first)
             sketch.points(
                 [first], [cost], f"break-even {three_digits(first)}/s", symbol="diamond", color=PALETTE[position]
             )

@@ -39,7 +39,7 @@ def shares(scenario: FleetFields) -> Floats:
 
     >>> week = shares(FleetFields(load_shape="office_hours"))
     >>> week.shape, float(week.max()), round(float(week.mean()), 3)
-    ((168,), 1.0, 0.363)
+    ((168,), 1.0, 0.362)
     """
     if scenario.load_shape == "custom" and scenario.load_table:
         table = np.array(scenario.load_table)

@@ -11,6 +11,7 @@ from sizing.catalog import Catalog
 from sizing.cost_over_time.curve import WEEK, Floats, shares
 from sizing.plan import Deployment
 from sizing.scenario import AnyScenario
+from sizing.scenario_words import PriceBasis
 
 Ints = NDArray[np.int64]
 ROUNDING = 1e-9
@@ -66,6 +67,38 @@ class FleetWeek:
         """Load served over what the machines that run could serve [1], over the week."""
         able = self.instances.sum() * self.replicas_per_instance * self.capacity_per_s
         return float(self.loads_per_s.sum() / able) if able else 0.0
+
+
+HOURLY: frozenset[PriceBasis] = frozenset(("on_demand", "spot"))
+"""Terms on which a machine is paid for the hours that it runs; a commitment is paid at every hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverWeek:
+    """What a week makes of figures of the busiest hour: mean load over it [1], and machine-hours paid over those of the plan's
+    machines at every hour [1]. Both 1 where the load is the same at every hour and no headroom is kept."""
+
+    load: float
+    paid: float
+
+
+def over_week(scenario: AnyScenario, catalog: Catalog, best: Deployment) -> OverWeek:
+    """Shares of the busiest hour that a week has, on the plan's own terms.
+
+    paid = (machine-hours that run + hours of machines on their way) / (168 x machines of the plan); on commitments those of the
+    busiest hour run at every hour.
+
+    >>> from sizing.catalog import load
+    >>> from sizing.planner import plan
+    >>> from sizing.scenario import StatisticalScenario
+    >>> usual = StatisticalScenario()
+    >>> over_week(usual, load(), plan(usual, load()).recommended)
+    OverWeek(load=1.0, paid=1.0)
+    """
+    week = fleet_week(scenario, catalog, best)
+    follows = scenario.price_basis in HOURLY
+    hours = float(week.instances.sum()) + week.start_hours if follows else float(WEEK * week.peak)
+    return OverWeek(float(shares(scenario).mean()), hours / (WEEK * best.instances))
 
 
 def start_of(scenario: AnyScenario, catalog: Catalog, best: Deployment) -> Start:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sizing.cost_over_time.curve import SHAPES
@@ -10,6 +11,9 @@ from sizing.plan import Deployment
 from sizing.scenario import AnyScenario
 from sizing.scenario_words import PriceBasis
 from sizing.units import format_usd
+
+LEAST_SAVING = 0.01
+"""Saving over the year from which other machines are named [1]."""
 
 TERM_WORDS: dict[PriceBasis, str] = {
     "committed_3y": "committed for three years",
@@ -51,7 +55,7 @@ def sentence(scenario: AnyScenario, cost: CostOverTime, best: Deployment) -> str
     machines = f"{cost.week.peak} × {best.instance_type}"
     least, most = int(cost.week.instances.min()), cost.week.peak
     runs = f"{least} to {most} machines run" if least < most else f"{machines} run all the time"
-    begin = f"Load: {shape_words(scenario)}. {runs[0].upper()}{runs[1:]}, used to {cost.week.utilization:.0%} of what they could serve."
+    begin = f"Load: {shape_words(scenario)}. {runs[0].upper()}{runs[1:]}, used to {cost.week.utilization:.0%} of what limits and utilization cap allow."
     if cost.mix is None:
         return f"{begin} The catalog has no price for it on the chosen terms."
     saved = cost.as_planned - cost.mix.usd_per_month
@@ -59,8 +63,21 @@ def sentence(scenario: AnyScenario, cost: CostOverTime, best: Deployment) -> str
         f"{format_usd(saved)} less than" if saved > 0.005 else "no less than" if saved < -0.005 else "the same as"
     )
     return (
-        f"{begin} Cheapest: {mix_words(cost)}, {format_usd(cost.mix.usd_per_month)} a month "
+        f"{begin} Cheapest way to pay for {best.instance_type}: {mix_words(cost)}, {format_usd(cost.mix.usd_per_month)} a month "
         f"({format_usd(cost.mix.usd_per_month * MONTHS)} a year), {compared} the plan's {format_usd(cost.as_planned)}."
+    )
+
+
+def cheaper_machines(ranked: Sequence[tuple[Deployment, float]], best: Deployment) -> str | None:
+    """Which other machines cost less over the year [USD], each in its best mix; None where none does."""
+    own = next((usd for d, usd in ranked if d.instance == best.instance), None)
+    first, usd = ranked[0] if ranked else (best, 0.0)
+    if first.instance == best.instance or (own is not None and usd > own * (1.0 - LEAST_SAVING)):
+        return None
+    less = "" if own is None else f", {1.0 - usd / own:.0%} less"
+    return (
+        f"Other machines are cheaper over the year: up to {first.instances} × {first.instance_type} ({first.provider}), "
+        f"{format_usd(usd)} a year{less}."
     )
 
 

@@ -140,7 +140,8 @@ def interruptions(scenario: AnyScenario, known: str | None) -> float:
     """
     if scenario.spot_interruptions_per_month is not None:
         return scenario.spot_interruptions_per_month
-    numbers = [float(n) for n in re.findall(r"(\d+(?:\.\d+)?)(?=[-%])", known or "")]
+    share = (known or "").split("%")[0]  # what follows is the month of the source
+    numbers = [float(n) for n in re.findall(r"\d+(?:\.\d+)?", share)]
     if not numbers:
         return USUAL_INTERRUPTIONS_PER_MONTH
     if known is not None and known.startswith("<"):

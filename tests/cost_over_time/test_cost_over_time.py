@@ -16,7 +16,7 @@ from sizing.__main__ import main
 from sizing.cost_over_time.curve import SHAPES, parsed, shares
 from sizing.cost_over_time.fleet_size import FleetWeek, Start, fleet_week
 from sizing.cost_over_time.purchase import Mix, Rates, best_mix
-from sizing.cost_over_time.total import by_year, cost_over_time, server_watts
+from sizing.cost_over_time.total import by_year, cost_over_time, interruptions, server_watts
 from sizing.errors import InputError
 from sizing.planner import plan
 from sizing.scenario import AnyScenario, LlmScenario, parse_scenario
@@ -261,3 +261,20 @@ def test_the_command_line_prints_totals(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["cost", "kind=llm&requests_per_s=60&load_shape=office_hours"]) == 0
     assert "best mix" in capsys.readouterr().out
     assert main(["cost", "kind=llm&load_table=1,2"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "a_month"),
+    [("<5% per month (2025-07)", 0.025), ("5-10% per month (2025-07)", 0.075), ("15-20% per month (2025-07)", 0.175), (">20% per month (2025-07)", 0.2), (None, 0.2)],
+)  # fmt: skip
+def test_interruptions_are_the_middle_of_their_class_and_no_date_is_read_as_one(
+    known: str | None, a_month: float
+) -> None:
+    assert interruptions(LlmScenario(), known) == pytest.approx(a_month)
+    assert interruptions(LlmScenario(spot_interruptions_per_month=3.0), known) == 3.0
+
+
+def test_every_class_of_the_catalog_is_read_as_a_share_of_a_month() -> None:
+    classes = {i.spot_interruption for i in CATALOG.instances.values()} - {None}
+    assert len(classes) >= 5
+    assert all(0 < interruptions(LlmScenario(), known) <= 0.2 for known in classes)
