@@ -297,3 +297,20 @@ def test_the_session_keeps_the_comparison_between_pages() -> None:
     at.query_params.clear()
     at.switch_page("pages/compare.py").run()
     assert _slots(at) == MIXED
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ("http://localhost:8501/llm?v=1&kind=llm&model=nonsense", "Model 'nonsense': allowed is one of"),
+        ("https://example.com/", "all that stands behind its question mark"),
+    ],
+)
+def test_a_pasted_link_that_cannot_be_answered_adds_nothing_and_says_why(link: str, says: str) -> None:
+    at = _open(TWO)
+    at.text_input(key=control_key("link")).set_value(link).run()
+    assert not at.exception
+    assert _slots(at) == TWO
+    marks = [text.value.replace("\\", "") for text in at.markdown if text.value.startswith(":red[")]
+    assert len(marks) == 1
+    assert says in marks[0]
