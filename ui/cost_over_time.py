@@ -43,7 +43,7 @@ def _draw(state: PageState, plan: Plan) -> None:
     if cost is None or best is None:
         return
     st.markdown(plain(sentence(scenario, cost, best)))
-    others = cheaper_machines(_by_year(scenario, catalog), best)
+    others = cheaper_machines(_by_year(scenario, catalog), best, cost)
     if others is not None:
         st.markdown(plain(others))
     if scenario.load_shape == "constant":

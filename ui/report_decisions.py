@@ -34,7 +34,7 @@ def over_a_year(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section 
     if cost is None or best is None:
         return None
     rows = [(name, format_usd(usd), format_usd(usd * MONTHS)) for name, usd in over_time.ways(cost)]
-    others = over_time.cheaper_machines(by_year(scenario, catalog, plan), best)
+    others = over_time.cheaper_machines(by_year(scenario, catalog, plan), best, cost)
     parts: list[Part] = [
         Paragraph(over_time.sentence(scenario, cost, best)),
         *([] if others is None else [Paragraph(others)]),

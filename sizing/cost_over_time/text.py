@@ -68,16 +68,16 @@ def sentence(scenario: AnyScenario, cost: CostOverTime, best: Deployment) -> str
     )
 
 
-def cheaper_machines(ranked: Sequence[tuple[Deployment, float]], best: Deployment) -> str | None:
+def cheaper_machines(ranked: Sequence[tuple[Deployment, float]], best: Deployment, cost: CostOverTime) -> str | None:
     """Which other machines cost less over the year [USD], each in its best mix; None where none does."""
-    own = next((usd for d, usd in ranked if d.instance == best.instance), None)
-    first, usd = ranked[0] if ranked else (best, 0.0)
-    if first.instance == best.instance or (own is not None and usd > own * (1.0 - LEAST_SAVING)):
+    if not ranked or cost.mix is None:
         return None
-    less = "" if own is None else f", {1.0 - usd / own:.0%} less"
+    (first, usd), own = ranked[0], cost.mix.usd_per_month * MONTHS
+    if first.instance == best.instance or usd > own * (1.0 - LEAST_SAVING):
+        return None
     return (
         f"Other machines are cheaper over the year: up to {first.instances} × {first.instance_type} ({first.provider}), "
-        f"{format_usd(usd)} a year{less}."
+        f"{format_usd(usd)} a year, {1.0 - usd / own:.0%} less."
     )
 
 

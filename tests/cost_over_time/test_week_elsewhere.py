@@ -9,7 +9,7 @@ from sizing import catalog as catalogs
 from sizing.cost_over_time.curve import SHAPES
 from sizing.cost_over_time.fleet_size import fleet_week, over_week
 from sizing.cost_over_time.text import cheaper_machines
-from sizing.cost_over_time.total import by_year
+from sizing.cost_over_time.total import by_year, cost_over_time
 from sizing.energy import energy
 from sizing.plan import Deployment
 from sizing.planner import plan
@@ -131,23 +131,25 @@ def test_the_words_of_the_traffic_name_the_busiest_hour_and_the_days_volume() ->
     assert f"{MEAN:.0%} of that on average" in said
 
 
-def test_cheaper_machines_are_named_where_there_are_some() -> None:
-    best = best_of(LLAMA)
-    ranked = by_year(LLAMA, CATALOG, plan(LLAMA, CATALOG))
-    said = cheaper_machines(ranked, best)
+def test_cheaper_machines_are_named_with_what_they_save() -> None:
+    found = plan(LLAMA, CATALOG)
+    best, cost = best_of(LLAMA), cost_over_time(LLAMA, CATALOG, found)
+    assert cost is not None
+    assert cost.mix is not None
+    ranked = by_year(LLAMA, CATALOG, found)
     first, usd = ranked[0]
-    if first.instance == best.instance:
-        assert said is None
-    else:
-        assert said is not None
-        assert first.instance_type in said
-    assert cheaper_machines([(best, usd)], best) is None
-    assert cheaper_machines([], best) is None
+    assert first.instance != best.instance
+    less = 1 - usd / (12 * cost.mix.usd_per_month)
+    said = cheaper_machines(ranked, best, cost)
+    assert said is not None
+    assert f"{first.instance_type} ({first.provider})" in said
+    assert said.endswith(f"a year, {less:.0%} less.")
+    assert cheaper_machines([(best, 1.0)], best, cost) is None
+    assert cheaper_machines([(first, 12 * cost.mix.usd_per_month)], best, cost) is None
+    assert cheaper_machines([], best, cost) is None
 
 
 def test_a_load_below_what_the_machines_may_serve_is_drawn_below_them() -> None:
-    from sizing.cost_over_time.total import cost_over_time
-
     for scenario in (StatisticalScenario(), LLAMA):
         cost = cost_over_time(scenario, CATALOG, plan(scenario, CATALOG))
         assert cost is not None
