@@ -343,3 +343,19 @@ def test_published_scores_are_said_as_they_are() -> None:
     assert siblings.step_down("yolo11x", "yolo11m").effect == "unknown"
     assert quality.weights("gguf_q8_0").effect == "unknown"
     assert quality.weights("gguf_q3_k_m").words.startswith("Perplexity of Llama 2 70B rises by 4.72 %")
+
+
+@pytest.mark.parametrize("name", ["chat-llama-3.1-8b", "resnet-50", "gradient-boosting-500"])
+def test_leaner_is_a_hundredth_of_memory_or_a_tenth_of_time_and_nothing_is_less(name: str) -> None:
+    advice = advise(scenario_of(name), CATALOG)
+    assert advice is not None
+    seen = 0
+    for outcome in advice.outcomes:
+        if outcome.status not in ("leaner", "nothing") or outcome.figures is None or outcome.move.relaxes:
+            continue
+        saved = (outcome.memory_saved_bytes or 0) / advice.present.memory_bytes
+        factors = [change.after_ms / change.before_ms for change in outcome.latency]
+        gains = (saved > 0.01 or min(factors) < 0.9) and max(factors) <= 1.1
+        assert (outcome.status == "leaner") == gains, outcome.move.title
+        seen += 1
+    assert seen

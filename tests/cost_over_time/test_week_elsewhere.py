@@ -124,6 +124,26 @@ def test_energy_of_a_table_that_is_always_full_is_that_of_a_constant_load() -> N
     assert b.wh_per_request.value == pytest.approx(a.wh_per_request.value)
 
 
+def test_energy_of_a_quiet_hour_is_that_of_a_plan_for_its_load() -> None:
+    """Independent of the hourly formula: the planner sizes the same machine anew at a tenth of the load."""
+    busy = LlmScenario(requests_per_s=4.0, instances=("aws-g6e-xlarge",))
+    quiet = busy.model_copy(update={"requests_per_s": 0.4})
+    uneven = busy.model_copy(update={"load_shape": "custom", "load_table": (100.0, *[10.0] * 23)})
+    best = best_of(busy)
+    at_full, at_tenth, week = (
+        energy(busy, CATALOG, best),
+        energy(quiet, CATALOG, best_of(quiet)),
+        energy(uneven, CATALOG, best),
+    )
+    assert at_full is not None
+    assert at_tenth is not None
+    assert week is not None
+    assert fleet_week(uneven, CATALOG, best).instances.tolist()[1] == best_of(quiet).instances
+    assert at_tenth.watts.value < 0.9 * at_full.watts.value
+    expected = (at_full.watts.value + 23 * at_tenth.watts.value) / 24
+    assert week.mean_watts.value == pytest.approx(expected, rel=0.05)
+
+
 def test_the_words_of_the_traffic_name_the_busiest_hour_and_the_days_volume() -> None:
     said = dict(assumptions(plan(LLAMA, CATALOG)))["Traffic"]
     assert said.startswith("20 requests a second in the busiest hour, at random times")
