@@ -204,6 +204,8 @@ def _basis(scenario: AnyScenario, cost: CostOverTime) -> None:
             f"Spot: each machine is taken back {cost.interruptions_per_month:.2g} times a month, so about {times:.2g} times in all; each "
             f"time one machine is missing for {start.minutes:.1f} min. Keep a spare replica if that breaks a limit."
         )
+    if cost.owned is not None and cost.owned.watts_per_server is None:
+        said.append("The power of this machine is not known: enter it, and owned servers count their electricity.")
     missing = [TERM_WORDS[t] for t in scenario.terms if t not in cost.rates.usd_per_hour]
     if missing:
         said.append(f"The catalog has no price for this machine {' or '.join(missing)}: left out.")

@@ -12,6 +12,7 @@ from sizing.catalog import Catalog
 from sizing.cost_over_time.curve import WEEK
 from sizing.cost_over_time.fleet_size import FleetWeek, fleet_week
 from sizing.cost_over_time.purchase import Mix, Rates, best_mix
+from sizing.energy import energy
 from sizing.fleet import price_of
 from sizing.plan import Deployment, Plan
 from sizing.scenario import AnyScenario
@@ -22,18 +23,15 @@ MONTHS = 12
 USUAL_INTERRUPTIONS_PER_MONTH = 0.2
 """Interruptions of a spot machine a month where the catalog knows none: the highest class of AWS Spot Advisor is above 0.2
 (2025-07). An assumption for other clouds."""
-OWNED_LOAD = 0.7
-"""Mean power of accelerators over their board power (TDP) [1] while they serve. Recalled, 0.4 to 0.9; 2026-11-25."""
-HOST_WATTS, HOST_WATTS_PER_VCPU = 150.0, 2.5
-"""Power of a host [W]: fixed, and for each vCPU. Recalled (SPECpower results of two-socket servers), a factor of 1.5; 2026-11-25."""
 
 
 @dataclass(frozen=True)
 class Owned:
-    """Servers of one's own for the busiest hour: parts of the cost [USD a month] and the power that they take [W]."""
+    """Servers of one's own for the busiest hour: parts of the cost [USD a month] and the mean power of one [W]; None, and no
+    part for power, where that is not known."""
 
     servers: int
-    watts_per_server: float
+    watts_per_server: float | None
     usd_per_month_by_part: Mapping[str, float]
 
     @property
@@ -153,28 +151,28 @@ def owned(scenario: AnyScenario, catalog: Catalog, best: Deployment, week: Fleet
     """Servers of one's own instead [USD a month]: purchase / years, power x PUE x price, space, people."""
     if scenario.owned_usd_per_server is None:
         return None
-    watts = scenario.owned_watts_per_server
+    servers, watts = week.peak, scenario.owned_watts_per_server
     if watts is None:
-        watts = server_watts(catalog, best)
-    servers = week.peak
-    kwh = servers * watts * scenario.pue * HOURS_PER_MONTH / 1000.0
-    parts = {
-        "purchase": servers * scenario.owned_usd_per_server / (scenario.owned_years * MONTHS),
-        "power": kwh * scenario.usd_per_kwh,
-        "space and network": servers * scenario.colocation_usd_per_server_month,
-        "people": scenario.people_usd_per_year / MONTHS,
-    }
+        watts = server_watts(scenario, catalog, best)
+    parts = {"purchase": servers * scenario.owned_usd_per_server / (scenario.owned_years * MONTHS)}
+    if watts is not None:
+        kwh = servers * watts * scenario.pue * HOURS_PER_MONTH / 1000.0
+        parts["power"] = kwh * scenario.usd_per_kwh
+    parts["space and network"] = servers * scenario.colocation_usd_per_server_month
+    parts["people"] = scenario.people_usd_per_year / MONTHS
     return Owned(servers, watts, parts)
 
 
-def server_watts(catalog: Catalog, best: Deployment) -> float:
-    """Mean power of one machine [W]: board power of its accelerators x 0.7 + host."""
-    instance = catalog.instance(best.instance)
-    boards = 0.0
-    if instance.accelerator_id is not None:
-        tdp = catalog.accelerator(instance.accelerator_id).tdp_w or 0.0
-        boards = OWNED_LOAD * tdp * (instance.accelerator_count or 1)
-    return boards + HOST_WATTS + HOST_WATTS_PER_VCPU * (instance.vcpus or 0)
+def server_watts(scenario: AnyScenario, catalog: Catalog, best: Deployment) -> float | None:
+    """Mean power of one machine over the week [W], all of them on all the time; None where its boards' power is not known.
+
+    Without the building: that is the scenario's PUE. Source: `sizing.energy`.
+    """
+    found = energy(scenario.model_copy(update={"scale_with_load": False}), catalog, best)
+    if found is None:
+        return None
+    on = fleet_week(scenario, catalog, best).peak if scenario.load_shape != "constant" else best.instances
+    return found.mean_watts.value / found.pue / on
 
 
 def by_year(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from math import ceil, floor
 
@@ -16,7 +17,8 @@ from sizing.__main__ import main
 from sizing.cost_over_time.curve import SHAPES, parsed, shares
 from sizing.cost_over_time.fleet_size import FleetWeek, Start, fleet_week
 from sizing.cost_over_time.purchase import Mix, Rates, best_mix
-from sizing.cost_over_time.total import by_year, cost_over_time, interruptions, server_watts
+from sizing.cost_over_time.total import by_year, cost_over_time, interruptions, owned, server_watts
+from sizing.energy import energy
 from sizing.errors import InputError
 from sizing.planner import plan
 from sizing.scenario import AnyScenario, LlmScenario, parse_scenario
@@ -232,9 +234,41 @@ def test_owned_servers_by_hand() -> None:
         "space and network": n * 100,
         "people": 2_000,
     }
-    h100 = plan(parse_scenario({"kind": "llm", "instances": ["aws-p5-48xlarge"]}), CATALOG).recommended
-    assert h100 is not None
-    assert server_watts(CATALOG, h100) == pytest.approx(8 * 700 * 0.7 + 150 + 2.5 * 192)
+
+
+@pytest.mark.parametrize("shape", ["constant", "office_hours"])
+def test_owned_servers_draw_what_the_section_on_energy_says(shape: str) -> None:
+    """One model of power: with the same PUE and machines that are always on, both count the same kWh."""
+    fields = {
+        "kind": "llm",
+        "requests_per_s": 60,
+        "load_shape": shape,
+        "scale_with_load": False,
+        "pue": 1.25,
+        "usd_per_kwh": 0.2,
+    }
+    scenario, best, cost = of({**fields, "owned_usd_per_server": 30_000})
+    used = energy(scenario, CATALOG, best)
+    assert used is not None
+    assert cost.owned is not None
+    assert cost.owned.usd_per_month_by_part["power"] == pytest.approx(used.kwh_per_month.value * 0.2)
+
+
+def test_power_that_is_not_known_is_left_out_and_never_0() -> None:
+    unknown = next(
+        i
+        for i in CATALOG.instances.values()
+        if i.accelerator_id and CATALOG.accelerator(i.accelerator_id).tdp_w is None
+    )
+    scenario = LlmScenario(owned_usd_per_server=9_000.0)
+    best = plan(scenario, CATALOG).recommended
+    assert best is not None
+    on_it = replace(best, instance=unknown.id, accelerator=unknown.accelerator_id)
+    assert server_watts(scenario, CATALOG, on_it) is None
+    found = owned(scenario, CATALOG, on_it, fleet_week(scenario, CATALOG, best))
+    assert found is not None
+    assert "power" not in found.usd_per_month_by_part
+    assert found.watts_per_server is None
 
 
 def test_the_ranking_of_the_year_is_by_its_own_cost() -> None:
