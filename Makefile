@@ -13,8 +13,8 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/browser tests/ui
-	$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/ui --cov=sizing --cov-report=term
+	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal --cov=sizing --cov-report=term
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks.redraw

@@ -14,6 +14,7 @@ import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -259,8 +260,7 @@ def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: li
                 continue
             values[name] = _value(scenario_type, name, whole)
         else:
-            has = "a field that this page has" if scenario_type is not Comparison else "a to d, one scenario each"
-            ignored.append(InputError(quoted(name).strip("'"), text, has))
+            ignored.append(InputError(quoted(name).strip("'"), text, _named(scenario_type, name)))
     while True:
         try:
             scenario = scenario_type.model_validate(values)
@@ -272,6 +272,19 @@ def _decode(scenario_type: type[AnyView], params: Mapping[str, str], ignored: li
                 values.pop(problem.field, None)
                 if problem.field == "requests_per_s":
                     values.pop("concurrency", None)
+
+
+def _named(scenario_type: type[AnyView], name: str) -> str:
+    """What a field can be named in place of a name that is none.
+
+    >>> from sizing.scenario import LlmScenario
+    >>> _named(LlmScenario, "request_per_s")
+    'a field of this page, nearest in name: requests_per_s'
+    """
+    if scenario_type is Comparison:
+        return "a to d, one scenario each"
+    nearest = get_close_matches(name, scenario_type.model_fields, n=1)
+    return "a field of this page" + (f", nearest in name: {nearest[0]}" if nearest else "")
 
 
 def _value(scenario_type: type[AnyView], name: str, text: str) -> Any:

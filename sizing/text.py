@@ -10,8 +10,9 @@ import yaml
 
 from sizing.catalog import Catalog
 from sizing.errors import InputError
-from sizing.money import price_words
+from sizing.money import format_money, price_words
 from sizing.plan import Deployment, Plan, Verdict
+from sizing.scenario import AnyScenario
 from sizing.units import format_bytes, format_ms, format_usd
 from sizing.why.interval import AnswerInterval
 
@@ -52,12 +53,12 @@ def _lines(plan: Plan, needed: AnswerInterval | None) -> Iterator[str]:
     yield plan.headline
     yield ""
     if plan.recommended is not None:
-        yield from _deployment(plan.recommended, needed)
+        yield from _deployment(plan.scenario, plan.recommended, needed)
     if plan.alternatives:
         yield ""
         yield "Alternatives, by cost a month:"
         for other in plan.alternatives[:SHOWN_ALTERNATIVES]:
-            yield f"  {format_usd(other.cost.usd_per_month):>10}  {_machines(other)}"
+            yield f"  {format_money(other.cost.usd_per_month, plan.scenario):>10}  {_machines(other)}"
         if len(plan.alternatives) > SHOWN_ALTERNATIVES:
             yield f"  and {len(plan.alternatives) - SHOWN_ALTERNATIVES} more"
     if plan.remedies:
@@ -82,7 +83,7 @@ def _machines(deployment: Deployment) -> str:
     return parts
 
 
-def _deployment(deployment: Deployment, needed: AnswerInterval | None) -> Iterator[str]:
+def _deployment(scenario: AnyScenario, deployment: Deployment, needed: AnswerInterval | None) -> Iterator[str]:
     cost = deployment.cost
     yield f"Recommended: {_machines(deployment)}"
     replicas = f"{deployment.replicas} replica{'s' if deployment.replicas > 1 else ''}, {deployment.runtime}"
@@ -92,7 +93,7 @@ def _deployment(deployment: Deployment, needed: AnswerInterval | None) -> Iterat
         replicas += f", batch up to {deployment.batch}"
     yield f"  {replicas}"
     if needed is not None:
-        yield f"  needed: {needed.words}; {needed.cost_words} ({needed.basis})"
+        yield f"  needed: {needed.words}; {needed.cost_words(scenario)} ({needed.basis})"
     for item in deployment.verdicts:
         yield f"  {verdict_text(item)}"
     memory = deployment.memory_per_accelerator or deployment.memory_per_instance
@@ -102,7 +103,7 @@ def _deployment(deployment: Deployment, needed: AnswerInterval | None) -> Iterat
         yield f"  memory per {per}: {format_bytes(memory.used_bytes)} of {format_bytes(memory.capacity_bytes)} ({parts})"
     rate = deployment.throughput.requests_per_s
     yield f"  serves {rate.demanded:,.4g} requests/s of {rate.capacity:,.4g} possible; utilization {deployment.utilization:.0%}"
-    yield f"  {format_usd(cost.usd_per_hour)} an hour, {format_usd(cost.usd_per_month)} a month of 730 h"
+    yield f"  {format_money(cost.usd_per_hour, scenario)} an hour, {format_money(cost.usd_per_month, scenario)} a month of 730 h"
     yield f"  {format_usd(cost.usd_per_1k_requests)} per 1,000 requests ({format_usd(cost.usd_per_1k_requests_at_capacity)} at capacity)"
     if cost.usd_per_million_output_tokens is not None:
         yield (

@@ -6,9 +6,16 @@ import pytest
 from pydantic import ValidationError
 
 from sizing import catalog as catalogs
+from sizing.advisor import advise
+from sizing.advisor.text import advice_text, machines_words, saved_words
+from sizing.cost_over_time.text import sentence
+from sizing.cost_over_time.total import cost_over_time
 from sizing.money import format_money, in_currency, price_source, price_words, rate_words
 from sizing.planner import plan
-from sizing.scenario import LlmScenario, StatisticalScenario, parse_scenario
+from sizing.scenario import DeepLearningScenario, LlmScenario, StatisticalScenario, parse_scenario
+from sizing.text import plan_text
+from sizing.units import format_usd
+from sizing.why import answer_interval
 
 CATALOG = catalogs.load()
 EURO = LlmScenario(currency="EUR", currency_per_usd=0.92)
@@ -20,6 +27,32 @@ def test_amounts_are_multiplied_by_the_rate_and_name_the_currency() -> None:
     assert format_money(0.001, LlmScenario(currency="JPY", currency_per_usd=150.0)) == "$0.001 (0.15 JPY)"
     assert format_money(None, EURO) == "–"
     assert rate_words(EURO) == "at 0.92 EUR per USD as you entered it"
+
+
+@pytest.mark.parametrize(
+    "scenario", [EURO, DeepLearningScenario(currency="EUR", currency_per_usd=0.92)], ids=lambda s: s.kind
+)
+def test_what_the_decision_rests_on_is_said_in_both_currencies(scenario: LlmScenario | DeepLearningScenario) -> None:
+    found = plan(scenario, CATALOG)
+    best, needed, cost = (
+        found.recommended,
+        answer_interval(scenario, CATALOG, found),
+        cost_over_time(scenario, CATALOG, found),
+    )
+    assert best is not None
+    assert needed is not None
+    assert cost is not None
+    assert cost.mix is not None
+    a_month = f"{format_usd(best.cost.usd_per_month)} ({in_currency(best.cost.usd_per_month, scenario)})"
+    assert f"{a_month} a month of 730 h" in plan_text(found, needed)
+    assert needed.cost_words(scenario).count("EUR") == needed.cost_words(scenario).count("$")
+    of_mix = f"{format_usd(cost.mix.usd_per_month)} ({in_currency(cost.mix.usd_per_month, scenario)})"
+    assert f"{of_mix} a month" in sentence(scenario, cost, best)
+    advice = advise(scenario, CATALOG)
+    assert f"Now: {machines_words(advice.present)}, {a_month} a month." in advice_text(advice)
+    saving = next(o for o in advice.outcomes if o.status == "saves")
+    assert saving.saves_usd_per_month is not None
+    assert f"({in_currency(saving.saves_usd_per_month, scenario)}) less" in saved_words(advice, saving)
 
 
 def test_us_dollars_stand_alone_whatever_the_rate_says() -> None:

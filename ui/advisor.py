@@ -22,9 +22,9 @@ from sizing.advisor.text import (
     saved_words,
     sentence,
 )
+from sizing.money import format_money
 from sizing.plan import Plan
 from sizing.scenario import AnyScenario
-from sizing.units import format_usd
 from ui.frame import plain
 from ui.inputs import LABELS, words
 from ui.keep import compare_link
@@ -139,7 +139,7 @@ def _draw(state: PageState) -> None:
     st.markdown(plain(sentence(advice)))
     st.caption(
         plain(
-            f"Now: {machines_words(advice.present)}, {format_usd(advice.present.usd_per_month)} a month. Each change is tried "
+            f"Now: {machines_words(advice.present)}, {format_money(advice.present.usd_per_month, advice.scenario)} a month. Each change is tried "
             "alone; Apply takes it over into the inputs and the link."
         )
     )
@@ -177,8 +177,8 @@ def row_html(advice: Advice, outcome: Outcome) -> str:
     latency = "<br>".join(escape(latency_words(change)) for change in outcome.latency)
     cells = (
         ("", "Machines", escape(machines_words(figures))),
-        ("", "USD/month", escape(format_usd(figures.usd_per_month))),
-        ("", "Saved", f"<b>{escape(saved_words(outcome))}</b>"),
+        ("", "A month", escape(format_money(figures.usd_per_month, advice.scenario))),
+        ("", "Saved", f"<b>{escape(saved_words(advice, outcome))}</b>"),
         ("wide", "Latency before → after", latency),
         ("wide", "Memory in use", escape(memory_words(advice, outcome))),
     )
@@ -200,11 +200,12 @@ def _rest(kind: str, advice: Advice, rest: Sequence[Outcome]) -> None:
                 st.caption("This gives up some of what you asked for.")
     others = [o for o in rest if o.status not in ("saves", "leaner", "relaxes")]
     if others:
-        table(("Change", "Result", "USD/month", "Latency, or why not"), [_other(o) for o in others], least_rem=30)
+        table(("Change", "Result", "A month", "Latency, or why not"), [_other(advice, o) for o in others], least_rem=30)
 
 
-def _other(outcome: Outcome) -> tuple[str, str, str, str]:
-    usd = "–" if outcome.figures is None else f"{format_usd(outcome.figures.usd_per_month)}, {saved_words(outcome)}"
+def _other(advice: Advice, outcome: Outcome) -> tuple[str, str, str, str]:
+    month = None if outcome.figures is None else format_money(outcome.figures.usd_per_month, advice.scenario)
+    usd = "–" if month is None else f"{month}, {saved_words(advice, outcome)}"
     detail = outcome.because or "; ".join(map(latency_words, outcome.latency))
     return outcome.move.title, STATUS_WORDS[outcome.status], usd, detail
 
@@ -231,23 +232,23 @@ def _combination(state: PageState) -> None:
         st.markdown("No change of this kind saves anything.")
         return
     for number, step in enumerate(steps, start=1):
-        _step(state.kind, number, step, steps)
+        _step(state, number, step, steps)
     st.caption(
         "Each step takes what saves most on top of the steps before it, without assumptions and with every limit kept; two "
         "changes that pay only together are not found."
     )
 
 
-def _step(kind: str, number: int, step: PathStep, steps: Sequence[PathStep]) -> None:
+def _step(state: PageState, number: int, step: PathStep, steps: Sequence[PathStep]) -> None:
     title = " + ".join(s.outcome.move.title for s in steps[:number])
     latency = "; ".join(map(latency_words, step.outcome.latency))
     said = (
-        f"Step {number}, {step.outcome.move.title}: {format_usd(step.figures.usd_per_month)} a month with "
-        f"{machines_words(step.figures)}; {format_usd(step.saved_usd_per_month)} ({step.saved_share:.0%}) saved in all. {latency}."
+        f"Step {number}, {step.outcome.move.title}: {format_money(step.figures.usd_per_month, state.scenario)} a month with "
+        f"{machines_words(step.figures)}; {format_money(step.saved_usd_per_month, state.scenario)} ({step.saved_share:.0%}) saved in all. {latency}."
     )
     label = "Apply" if number == 1 else f"Apply 1 to {number}"
     left, right = st.columns([10, 1.4], gap="small", vertical_alignment="center")
     with left:
         st.markdown(plain(said))
     with right:
-        st.button(label, key=f"advisor:step{number}", on_click=apply, args=(kind, title, dict(step.changes)))
+        st.button(label, key=f"advisor:step{number}", on_click=apply, args=(state.kind, title, dict(step.changes)))

@@ -11,6 +11,7 @@ import streamlit as st
 from sizing.catalog import Catalog
 from sizing.cost_over_time.text import TERM_WORDS, cheaper_machines, sentence, ways
 from sizing.cost_over_time.total import MONTHS, CostOverTime, by_year, cost_over_time
+from sizing.money import format_money
 from sizing.plan import Deployment, Plan
 from sizing.planner import plan as planned
 from sizing.scenario import AnyScenario
@@ -43,7 +44,7 @@ def _draw(state: PageState, plan: Plan) -> None:
     if cost is None or best is None:
         return
     st.markdown(plain(sentence(scenario, cost, best)))
-    others = cheaper_machines(_by_year(scenario, catalog), best, cost)
+    others = cheaper_machines(scenario, _by_year(scenario, catalog), best, cost)
     if others is not None:
         st.markdown(plain(others))
     if scenario.load_shape == "constant":
@@ -151,16 +152,16 @@ def _parts(scenario: AnyScenario, cost: CostOverTime, best: Deployment) -> None:
         per = f"{format_usd(each)} / 1k requests"
         if tokens and scenario.kind == "llm":
             per += f", {format_usd(each / 1000.0 / tokens * 1e6)} / 1M output tokens"
-        rows.append((name, format_usd(usd), format_usd(usd * MONTHS), per))
-    table(("Way to pay", "USD a month", "USD a year", "At this week's volume"), rows, least_rem=36)
+        rows.append((name, format_money(usd, scenario), format_money(usd * MONTHS, scenario), per))
+    table(("Way to pay", "A month", "A year", "At this week's volume"), rows, least_rem=36)
     if cost.mix is not None:
         parts = [(f"Best mix: {TERM_WORDS[t]}", usd) for t, usd in cost.mix.usd_per_month_by_term.items()]
         parts += [
             (f"Owned: {part}", usd) for part, usd in (cost.owned.usd_per_month_by_part.items() if cost.owned else ())
         ]
         table(
-            ("Part", "USD a month", "USD a year"),
-            [(name, format_usd(usd), format_usd(usd * MONTHS)) for name, usd in parts],
+            ("Part", "A month", "A year"),
+            [(name, format_money(usd, scenario), format_money(usd * MONTHS, scenario)) for name, usd in parts],
         )
 
 
@@ -172,7 +173,11 @@ def _ranking(state: PageState, best: Deployment) -> None:
     st.markdown("**By the year, each kind of machine in its own best mix**")
     for d, usd in rows:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(plain(f"{format_usd(usd)} a year: up to {d.instances} × {d.instance_type} ({d.provider})"))
+            st.markdown(
+                plain(
+                    f"{format_money(usd, state.scenario)} a year: up to {d.instances} × {d.instance_type} ({d.provider})"
+                )
+            )
             if d.instance != best.instance:
                 st.button(
                     "Take it",

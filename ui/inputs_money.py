@@ -51,6 +51,11 @@ def own_money(inputs: Inputs) -> None:
             inputs.values["currency"] = inputs.values["currency"].strip().upper()
         with right:
             inputs.number("currency_per_usd", step=0.01)
+        if scenario.currency != "USD":
+            st.caption(
+                "Beside dollars in the answer, the sections on the decision, the summary and the report; charts, the ranking "
+                "and technical tables stay in dollars."
+            )
         st.caption("To compare with an API that bills by use; left empty, prices of the catalog count.")
         if isinstance(scenario, LlmScenario):
             for name in TOKEN_PRICES:

@@ -7,9 +7,9 @@ from sizing.catalog import Catalog
 from sizing.cost_over_time import text as over_time
 from sizing.cost_over_time.total import MONTHS, by_year, cost_over_time
 from sizing.energy import energy
+from sizing.money import format_money
 from sizing.plan import Plan
 from sizing.scenario import AnyScenario
-from sizing.units import format_usd
 from sizing.why import answer_interval
 from ui import energy as energy_words
 from ui import self_host as api_words
@@ -24,7 +24,7 @@ def needed(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section | Non
     return Section(
         "needed",
         "How many, and how sure",
-        [Paragraph(f"Needed: {found.words}."), Paragraph(f"At the price of the plan: {found.cost_words}.")],
+        [Paragraph(f"Needed: {found.words}."), Paragraph(f"At the price of the plan: {found.cost_words(scenario)}.")],
     )
 
 
@@ -33,16 +33,18 @@ def over_a_year(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section 
     cost, best = cost_over_time(scenario, catalog, plan), plan.recommended
     if cost is None or best is None:
         return None
-    rows = [(name, format_usd(usd), format_usd(usd * MONTHS)) for name, usd in over_time.ways(cost)]
-    others = over_time.cheaper_machines(by_year(scenario, catalog, plan), best, cost)
+    rows = [
+        (name, format_money(usd, scenario), format_money(usd * MONTHS, scenario)) for name, usd in over_time.ways(cost)
+    ]
+    others = over_time.cheaper_machines(scenario, by_year(scenario, catalog, plan), best, cost)
     parts: list[Part] = [
         Paragraph(over_time.sentence(scenario, cost, best)),
         *([] if others is None else [Paragraph(others)]),
-        Table(("Way to pay", "A month", "A year"), rows, "Cost over time in US dollars", frozenset((1, 2))),
+        Table(("Way to pay", "A month", "A year"), rows, "Cost over time", frozenset((1, 2))),
     ]
     if cost.mix is not None:
         by_term = [
-            (over_time.TERM_WORDS[term], format_usd(usd), format_usd(usd * MONTHS))
+            (over_time.TERM_WORDS[term], format_money(usd, scenario), format_money(usd * MONTHS, scenario))
             for term, usd in cost.mix.usd_per_month_by_term.items()
         ]
         parts.append(Table(("Part of the best mix", "A month", "A year"), by_term, "The best mix", frozenset((1, 2))))

@@ -8,11 +8,11 @@ from itertools import chain
 
 from sizing.catalog import Catalog
 from sizing.catalog_rows import PRICE_STALE_DAYS
-from sizing.money import rate_words
+from sizing.money import format_money, rate_words
 from sizing.plan import Deployment, Plan, Rejection, Step
 from sizing.scenario import AnyScenario, scenario_to_yaml
 from sizing.snapshot import plan_digest
-from sizing.units import format_bytes, format_ms, format_usd
+from sizing.units import format_bytes, format_ms
 from ui import plain_words
 from ui.answer_charts import answer_charts
 from ui.inputs import words
@@ -100,8 +100,8 @@ def ranking(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section:
         text += f" The {RANKED} cheapest:"
     parts: list[Part] = [Paragraph(text)]
     if kept:
-        columns = ("", "Machines", "Accelerators", "USD/month", "USD/hour", "Latency", "Load", "Price of")
-        rows = [_ranked(place, d) for place, d in enumerate(plan.ranked[:RANKED], start=1)]
+        columns = ("", "Machines", "Accelerators", "A month", "An hour", "Latency", "Load", "Price of")
+        rows = [_ranked(plan.scenario, place, d) for place, d in enumerate(plan.ranked[:RANKED], start=1)]
         parts.append(Table(columns, rows, "Ranking by cost a month", frozenset({3, 4, 5, 6})))
         if any(d.cost.price_marks for d in plan.ranked[:RANKED]):
             parts.append(Paragraph("* The price is marked: see Sources.", "note"))
@@ -114,7 +114,7 @@ def ranking(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> Section:
     return Section("ranking", "Ranking, and what was dropped", parts)
 
 
-def _ranked(place: int, d: Deployment) -> tuple[str, ...]:
+def _ranked(scenario: AnyScenario, place: int, d: Deployment) -> tuple[str, ...]:
     first = d.verdicts[0] if d.verdicts else None
     short = first.quantity.split("(")[-1].rstrip(")") if first else ""
     spread = f" (tp {d.parallelism.tp}, pp {d.parallelism.pp})" if d.parallelism and d.memory_per_accelerator else ""
@@ -122,8 +122,8 @@ def _ranked(place: int, d: Deployment) -> tuple[str, ...]:
         str(place),
         f"{d.instances} × {d.instance_type} ({words(d.provider)})",
         f"{d.accelerators} × {d.accelerator_name}{spread}" if d.accelerator else f"{d.vcpus_per_instance} vCPU each",
-        format_usd(d.cost.usd_per_month),
-        format_usd(d.cost.usd_per_hour),
+        format_money(d.cost.usd_per_month, scenario),
+        format_money(d.cost.usd_per_hour, scenario),
         f"{short} p{first.percentile} {format_ms(first.predicted_ms)}" if first else "–",
         f"{d.utilization:.0%}",
         d.cost.price_date + ("*" if d.cost.price_marks else ""),

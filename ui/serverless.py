@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from sizing.catalog import Catalog
+from sizing.money import format_money
 from sizing.plan import Plan
 from sizing.planner import plan as planned
 from sizing.scenario import StatisticalScenario
@@ -43,7 +44,7 @@ def _draw(scenario: StatisticalScenario, catalog: Catalog, plan: Plan) -> None:
     best = plan.recommended
     assert best is not None
     load = best.throughput.requests_per_s.demanded
-    st.markdown(plain(words(found, best.cost.usd_per_month, load)))
+    st.markdown(plain(words(scenario, found, best.cost.usd_per_month, load)))
     chart(
         cost_chart(found, kinds, load),
         key="serverless-cost",
@@ -66,6 +67,10 @@ def _draw(scenario: StatisticalScenario, catalog: Catalog, plan: Plan) -> None:
         [_cells(option, even) for option, even in found],
         least_rem=56,
     )
+    if scenario.discount_percent:
+        st.caption(
+            f"Your discount of {scenario.discount_percent:g} % is on machines: always-on has it, serverless stands at its list price."
+        )
     for text in assumptions(scenario):
         st.caption(plain(text))
     st.caption(
@@ -91,18 +96,18 @@ def compared(scenario: StatisticalScenario, catalog: Catalog) -> tuple[Found, tu
     return tuple((option, break_even(option.bill, kinds)) for option in found), kinds
 
 
-def words(found: Found, always_on_usd: float, load: float) -> str:
+def words(scenario: StatisticalScenario, found: Found, always_on_usd: float, load: float) -> str:
     """The outcome in a sentence or two: cheapest service against always-on here, and where they break even."""
     option, even = found[0]
     if option.because is not None:
         return (
             f"No serverless service keeps the scenario. The nearest, {option.service.name}: {option.because}. "
-            f"Always-on costs {format_usd(always_on_usd)} a month."
+            f"Always-on costs {format_money(always_on_usd, scenario)} a month."
         )
     cheaper = option.usd_per_month < always_on_usd
     said = (
-        f"At {load:,.4g} requests/s {option.service.name} costs {format_usd(option.usd_per_month)} a month and always-on "
-        f"{format_usd(always_on_usd)}: {'serverless' if cheaper else 'always-on'} is cheaper. "
+        f"At {load:,.4g} requests/s {option.service.name} costs {format_money(option.usd_per_month, scenario)} a month and always-on "
+        f"{format_money(always_on_usd, scenario)}: {'serverless' if cheaper else 'always-on'} is cheaper. "
     )
     if even.first_per_s is None:
         return said + "Serverless stays cheaper at every load looked at."

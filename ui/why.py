@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from sizing.catalog import Catalog
+from sizing.money import format_money
 from sizing.outcome import Outcome
 from sizing.plan import Deployment, Plan
 from sizing.scenario import AnyScenario, LlmScenario
-from sizing.units import format_ms, format_usd
+from sizing.units import format_ms
 from sizing.why import AnswerInterval, answer_interval
 from sizing.why.binding import Relaxed, relaxations
 from sizing.why.interval import OtherEnds, cheapest_at_ends
@@ -40,19 +41,19 @@ def _draw(scenario: AnyScenario, catalog: Catalog, plan: Plan, best: Deployment)
     assert needed is not None  # there is an answer
     assert found is not None
     st.markdown("**How sure the count is**")
-    st.markdown(plain(interval_words(needed, ends, best)))
+    st.markdown(plain(interval_words(scenario, needed, ends, best)))
     st.caption(
         plain(f"Basis: {needed.basis}. Load, lengths and limits stay as they are; only our own error is varied.")
     )
-    _draw_tornado(found, best)
+    _draw_tornado(scenario, found, best)
     _draw_binding(scenario, catalog, best)
 
 
-def interval_words(needed: AnswerInterval, ends: OtherEnds, best: Deployment) -> str:
+def interval_words(scenario: AnyScenario, needed: AnswerInterval, ends: OtherEnds, best: Deployment) -> str:
     """The interval of the count and its dollars, and whether another machine would be the answer at either end."""
-    said = f"Needed: {needed.words}, on {best.instance_type}; {needed.cost_words}."
+    said = f"Needed: {needed.words}, on {best.instance_type}; {needed.cost_words(scenario)}."
     others = [
-        f"at the {name} end {_machines(outcome)} would be cheapest, {format_usd(outcome.usd_per_month)} a month"
+        f"at the {name} end {_machines(outcome)} would be cheapest, {format_money(outcome.usd_per_month, scenario)} a month"
         for name, outcome in (("fast", ends.fast), ("slow", ends.slow))
         if outcome is not None and outcome.instance != best.instance
     ]
@@ -67,10 +68,10 @@ def _machines(outcome: Outcome) -> str:
     return f"{outcome.instances:,} x {outcome.instance_type}"
 
 
-def _draw_tornado(found: Tornado, best: Deployment) -> None:
+def _draw_tornado(scenario: AnyScenario, found: Tornado, best: Deployment) -> None:
     st.markdown("**What moves the answer most**")
     shown, still = moving(found)
-    st.markdown(plain(tornado_words(found, shown)))
+    st.markdown(plain(tornado_words(scenario, found, shown)))
     if shown:
         if any(bar.swing_usd(found.now.usd_per_month) > NOTHING * found.now.usd_per_month for bar in shown):
             left, right = beside()
@@ -94,7 +95,13 @@ def _draw_tornado(found: Tornado, best: Deployment) -> None:
         table(
             ("Changed alone", "Whose", "Low end", "High end", "Range"),
             [
-                (bar.name, "ours" if bar.is_own else "yours", _side(bar.low), _side(bar.high), bar.range_from)
+                (
+                    bar.name,
+                    "ours" if bar.is_own else "yours",
+                    _side(scenario, bar.low),
+                    _side(scenario, bar.high),
+                    bar.range_from,
+                )
                 for bar in shown
             ],
             least_rem=44,
@@ -102,7 +109,7 @@ def _draw_tornado(found: Tornado, best: Deployment) -> None:
     none = f" Without effect here: {', '.join(bar.name for bar in still)}." if still else ""
     st.caption(
         plain(
-            f"Now: {_machines(found.now)}, {format_usd(found.now.usd_per_month)} a month, {found.latency} {format_ms(found.now_ms)}. "
+            f"Now: {_machines(found.now)}, {format_money(found.now.usd_per_month, scenario)} a month, {found.latency} {format_ms(found.now_ms)}. "
             f"{found.sizings} sizings, each change by itself and without the budget: on {best.instance_type}, and for the first "
             f"{SEARCHED} on all machines too.{none}"
         )
@@ -116,7 +123,7 @@ def moving(found: Tornado) -> tuple[tuple[Bar, ...], tuple[Bar, ...]]:
     return tuple(moves[: tornado_chart.MOST_BARS]), tuple(bar for bar in found.bars if bar not in moves)
 
 
-def tornado_words(found: Tornado, shown: Sequence[Bar]) -> str:
+def tornado_words(scenario: AnyScenario, found: Tornado, shown: Sequence[Bar]) -> str:
     """The largest of the user's and the largest of ours, in a sentence or two."""
     if not shown:
         return "Nothing that is varied here moves the cost or the latency."
@@ -127,7 +134,7 @@ def tornado_words(found: Tornado, shown: Sequence[Bar]) -> str:
         if first is None:
             continue
         if first.swing_usd(now) > NOTHING * now:
-            ends = " and ".join(f"{_cost(side)} at {side.words}" for side in first.sides)
+            ends = " and ".join(f"{_cost(scenario, side)} at {side.words}" for side in first.sides)
             said.append(f"{whose}, “{first.name}” moves the cost most: {ends}.")
         else:
             ends = " and ".join(f"{_time(side)} at {side.words}" for side in first.sides)
@@ -135,8 +142,10 @@ def tornado_words(found: Tornado, shown: Sequence[Bar]) -> str:
     return " ".join(said)
 
 
-def _cost(side: Side) -> str:
-    return "no count serves" if side.outcome is None else f"{format_usd(side.outcome.usd_per_month)} a month"
+def _cost(scenario: AnyScenario, side: Side) -> str:
+    return (
+        "no count serves" if side.outcome is None else f"{format_money(side.outcome.usd_per_month, scenario)} a month"
+    )
 
 
 def _time(side: Side) -> str:
@@ -145,11 +154,15 @@ def _time(side: Side) -> str:
     return "overload" if side.latency_ms == float("inf") else format_ms(side.latency_ms)
 
 
-def _side(side: Side | None) -> str:
+def _side(scenario: AnyScenario, side: Side | None) -> str:
     if side is None:
         return "–"
-    count = "no count serves" if side.outcome is None else f"{_count(side.outcome)}, {_cost(side)}"
-    other = "" if side.other is None else f"; {_machines(side.other)} would be {format_usd(side.other.usd_per_month)}"
+    count = "no count serves" if side.outcome is None else f"{_count(side.outcome)}, {_cost(scenario, side)}"
+    other = (
+        ""
+        if side.other is None
+        else f"; {_machines(side.other)} would be {format_money(side.other.usd_per_month, scenario)}"
+    )
     return f"{side.words}: {count}; left as it is: {_time(side)}{other}"
 
 
@@ -168,7 +181,7 @@ def _draw_binding(scenario: AnyScenario, catalog: Catalog, best: Deployment) -> 
         )
         return
     rows = relaxations(scenario, catalog)
-    st.markdown(plain(binding_words(best, rows)))
+    st.markdown(plain(binding_words(scenario, best, rows)))
     table(
         ("Change", "From what to what", "Machines", "Saved a month", "Requests/s of the present count"),
         [
@@ -176,7 +189,7 @@ def _draw_binding(scenario: AnyScenario, catalog: Catalog, best: Deployment) -> 
                 f"{row.name}{' (binds)' if row.binds else ''}",
                 row.amount,
                 f"{row.instances:,}",
-                _saved(row.saved_usd_per_month),
+                _saved(scenario, row.saved_usd_per_month),
                 f"{_rate(row.capacity_per_s)} ({row.capacity_change * 100:+.1f} %)",
             )
             for row in rows
@@ -195,23 +208,23 @@ def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 1000 else f"{per_s:.4g}"
 
 
-def _saved(usd: float) -> str:
+def _saved(scenario: AnyScenario, usd: float) -> str:
     if abs(usd) < 0.005:
         return "none"
-    return format_usd(usd) if usd > 0 else f"costs {format_usd(-usd)}"
+    return format_money(usd, scenario) if usd > 0 else f"costs {format_money(-usd, scenario)}"
 
 
-def binding_words(best: Deployment, rows: Sequence[Relaxed]) -> str:
+def binding_words(scenario: AnyScenario, best: Deployment, rows: Sequence[Relaxed]) -> str:
     """What binds, which change of a tenth saves most, and what one machine more serves and costs."""
     changes, more = rows[:-1], rows[-1]
     saving = max(changes, key=lambda row: row.saved_usd_per_month, default=None)
     said = f"Binding: {best.binding_constraint}."
     if saving is not None and saving.saved_usd_per_month > 0.005:
-        said += f" {saving.name} saves {format_usd(saving.saved_usd_per_month)} a month."
+        said += f" {saving.name} saves {format_money(saving.saved_usd_per_month, scenario)} a month."
     else:
         said += " No change of a tenth saves a machine."
     gained = more.capacity_per_s - best.throughput.requests_per_s.capacity
     return (
-        f"{said} One more machine adds {_rate(gained)} requests/s for {format_usd(-more.saved_usd_per_month)} a month, "
-        f"{format_usd(-more.saved_usd_per_month / gained)} for each."
+        f"{said} One more machine adds {_rate(gained)} requests/s for {format_money(-more.saved_usd_per_month, scenario)} a month, "
+        f"{format_money(-more.saved_usd_per_month / gained, scenario)} for each."
     )

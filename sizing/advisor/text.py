@@ -10,7 +10,8 @@ from sizing.advisor.evaluate import Advice, Figures, LatencyChange, Outcome
 from sizing.advisor.moves import Note
 from sizing.advisor.path import OTHER_PRODUCT, PathStep
 from sizing.advisor.quality import Effect, Quality
-from sizing.units import format_bytes, format_ms, format_usd
+from sizing.money import format_money
+from sizing.units import format_bytes, format_ms
 
 EFFECT_WORDS: dict[Effect, str] = {
     "same": "answers stay the same",
@@ -40,14 +41,14 @@ def sentence(advice: Advice) -> str:
     if technical is not None:
         quality = technical.move.quality
         said.append(
-            f"{technical.move.title}: {saved_words(technical)} a month{_fewer(advice, technical)}, and every limit holds."
+            f"{technical.move.title}: {saved_words(advice, technical)} a month{_fewer(advice, technical)}, and every limit holds."
         )
         said.append(quality.words if quality.effect == "same" else f"Quality: {quality_words(quality)}.")
     if bought is not None:
         begin = f"{bought.move.title[0].lower()}{bought.move.title[1:]}"
         also = "" if technical is not None else "Only other terms of rent were found to cost less: "
         said.append(
-            f"{also}{'To' if technical else 'to'} {begin} would save {format_usd(bought.saves_usd_per_month)} a month ({_percent(bought)})."
+            f"{also}{'To' if technical else 'to'} {begin} would save {format_money(bought.saves_usd_per_month, advice.scenario)} a month ({_percent(bought)})."
         )
     if not said and any(o.status == "saves" for o in advice.suggested):
         said.append("What costs less is another model, another region, or rests on an assumption.")
@@ -76,14 +77,14 @@ def machines_words(figures: Figures) -> str:
     return f"{figures.instances:,} × {figures.instance_type} ({figures.provider})"
 
 
-def saved_words(outcome: Outcome) -> str:
+def saved_words(advice: Advice, outcome: Outcome) -> str:
     """Money saved or spent a month, with its share, or that there is no difference."""
     saved = outcome.saves_usd_per_month
     if saved is None:
         return "–"
     if outcome.status in ("leaner", "nothing") and abs(saved) < 0.01:
         return "no difference"
-    return f"{format_usd(abs(saved))} {'less' if saved > 0 else 'more'} ({_percent(outcome)})"
+    return f"{format_money(abs(saved), advice.scenario)} {'less' if saved > 0 else 'more'} ({_percent(outcome)})"
 
 
 def latency_words(change: LatencyChange) -> str:
@@ -124,8 +125,8 @@ def note_words(note: Note, advice: Advice) -> str:
     if note.usd_per_month is None:
         return f"{note.title}: {note.words}."
     gap = note.usd_per_month - advice.present.usd_per_month
-    against = f"{format_usd(abs(gap))} {'more' if gap > 0 else 'less'} than now"
-    return f"{note.title}: {format_usd(note.usd_per_month)} a month, {against}; {note.words}."
+    against = f"{format_money(abs(gap), advice.scenario)} {'more' if gap > 0 else 'less'} than now"
+    return f"{note.title}: {format_money(note.usd_per_month, advice.scenario)} a month, {against}; {note.words}."
 
 
 def advice_text(advice: Advice, path: Sequence[PathStep] = ()) -> str:
@@ -136,7 +137,7 @@ def advice_text(advice: Advice, path: Sequence[PathStep] = ()) -> str:
 def _lines(advice: Advice, path: Sequence[PathStep]) -> Iterator[str]:
     yield sentence(advice)
     yield ""
-    yield f"Now: {machines_words(advice.present)}, {format_usd(advice.present.usd_per_month)} a month."
+    yield f"Now: {machines_words(advice.present)}, {format_money(advice.present.usd_per_month, advice.scenario)} a month."
     for outcome in advice.suggested:
         yield ""
         yield from _suggested(advice, outcome)
@@ -145,14 +146,14 @@ def _lines(advice: Advice, path: Sequence[PathStep]) -> Iterator[str]:
         yield "One after the other:"
         for number, step in enumerate(path, start=1):
             yield (
-                f"  {number}. {step.outcome.move.title}: {format_usd(step.figures.usd_per_month)} a month, "
-                f"{format_usd(step.saved_usd_per_month)} saved in all"
+                f"  {number}. {step.outcome.move.title}: {format_money(step.figures.usd_per_month, advice.scenario)} a month, "
+                f"{format_money(step.saved_usd_per_month, advice.scenario)} saved in all"
             )
     yield ""
     yield "Tried too:"
     for outcome in advice.outcomes:
         if outcome.status not in ("saves", "leaner"):
-            detail = outcome.because or saved_words(outcome)
+            detail = outcome.because or saved_words(advice, outcome)
             yield f"  {outcome.move.title}: {STATUS_WORDS[outcome.status]} ({detail})"
     for note in advice.notes:
         yield f"Note: {note_words(note, advice)}"
@@ -163,8 +164,8 @@ def _suggested(advice: Advice, outcome: Outcome) -> Iterator[str]:
     move = outcome.move
     assert outcome.figures is not None
     given = "" if move.condition is None else f" ({move.condition})"
-    yield f"{move.title}{given}: {saved_words(outcome)}"
-    yield f"  {machines_words(outcome.figures)}, {format_usd(outcome.figures.usd_per_month)} a month; {EFFECT_WORDS[move.quality.effect]}"
+    yield f"{move.title}{given}: {saved_words(advice, outcome)}"
+    yield f"  {machines_words(outcome.figures)}, {format_money(outcome.figures.usd_per_month, advice.scenario)} a month; {EFFECT_WORDS[move.quality.effect]}"
     for change in outcome.latency:
         yield f"  {latency_words(change)}"
     yield f"  memory {memory_words(advice, outcome)}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from sizing.cost_over_time.curve import SHAPES
 from sizing.cost_over_time.total import MONTHS, CostOverTime
+from sizing.money import format_money
 from sizing.plan import Deployment
 from sizing.scenario import AnyScenario
 from sizing.scenario_words import PriceBasis
@@ -54,21 +55,31 @@ def sentence(scenario: AnyScenario, cost: CostOverTime, best: Deployment) -> str
     """The result first: what the load over the week makes of the plan's monthly cost."""
     machines = f"{cost.week.peak} × {best.instance_type}"
     least, most = int(cost.week.instances.min()), cost.week.peak
-    runs = f"{least} to {most} machines run" if least < most else f"{machines} run all the time"
+    runs = (
+        f"{least} to {most} machines run"
+        if least < most
+        else f"{machines} run{'s' if cost.week.peak == 1 else ''} all the time"
+    )
     begin = f"Load: {shape_words(scenario)}. {runs[0].upper()}{runs[1:]}, used to {cost.week.utilization:.0%} of what limits and utilization cap allow."
     if cost.mix is None:
         return f"{begin} The catalog has no price for it on the chosen terms."
     saved = cost.as_planned - cost.mix.usd_per_month
     compared = (
-        f"{format_usd(saved)} less than" if saved > 0.005 else "no less than" if saved < -0.005 else "the same as"
+        f"{format_money(saved, scenario)} less than"
+        if saved > 0.005
+        else "no less than"
+        if saved < -0.005
+        else "the same as"
     )
     return (
-        f"{begin} Cheapest way to pay for {best.instance_type}: {mix_words(cost)}, {format_usd(cost.mix.usd_per_month)} a month "
-        f"({format_usd(cost.mix.usd_per_month * MONTHS)} a year), {compared} the plan's {format_usd(cost.as_planned)}."
+        f"{begin} Cheapest way to pay for {best.instance_type}: {mix_words(cost)}, {format_money(cost.mix.usd_per_month, scenario)} a month, "
+        f"{format_money(cost.mix.usd_per_month * MONTHS, scenario)} a year; that is {compared} the plan's {format_money(cost.as_planned, scenario)}."
     )
 
 
-def cheaper_machines(ranked: Sequence[tuple[Deployment, float]], best: Deployment, cost: CostOverTime) -> str | None:
+def cheaper_machines(
+    scenario: AnyScenario, ranked: Sequence[tuple[Deployment, float]], best: Deployment, cost: CostOverTime
+) -> str | None:
     """Which other machines cost less over the year [USD], each in its best mix; None where none does."""
     if not ranked or cost.mix is None:
         return None
@@ -77,7 +88,7 @@ def cheaper_machines(ranked: Sequence[tuple[Deployment, float]], best: Deploymen
         return None
     return (
         f"Other machines are cheaper over the year: up to {first.instances} × {first.instance_type} ({first.provider}), "
-        f"{format_usd(usd)} a year, {1.0 - usd / own:.0%} less."
+        f"{format_money(usd, scenario)} a year, {1.0 - usd / own:.0%} less."
     )
 
 

@@ -17,12 +17,13 @@ from sizing.fleet import instances_for
 from sizing.llm import moved as llm_moved
 from sizing.llm.confidence import error_laws
 from sizing.llm.constants import engine_rates
+from sizing.money import format_money
 from sizing.outcome import Outcome
 from sizing.plan import Deployment, LatencyMs, Plan
 from sizing.planner import plan as planned
 from sizing.scenario import AnyScenario, DeepLearningScenario, LlmScenario, StatisticalScenario
 from sizing.statistical import moved as statistical_moved
-from sizing.units import HOURS_PER_MONTH, format_usd
+from sizing.units import HOURS_PER_MONTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,17 @@ class AnswerInterval:
             return f"{self.predicted:,} {name}, the same over the whole 80 % interval of our error"
         return f"{self.predicted:,} {name}, 80 % interval {self.low:,} to {self.high:,}"
 
-    @property
-    def cost_words(self) -> str:
+    def cost_words(self, scenario: AnyScenario) -> str:
         """What the ends cost a month, in a phrase.
 
-        >>> AnswerInterval("replicas", 8, 7, 9, (7, 9), (700.0, 900.0), "").cost_words
+        >>> AnswerInterval("replicas", 8, 7, 9, (7, 9), (700.0, 900.0), "").cost_words(LlmScenario())
         '$700.00 to $900.00 a month'
         """
         low, high = self.usd_per_month
         if high is None:
-            return f"from {format_usd(low)} a month"
-        return f"{format_usd(low)} a month" if low == high else f"{format_usd(low)} to {format_usd(high)} a month"
+            return f"from {format_money(low, scenario)} a month"
+        first, last = format_money(low, scenario), format_money(high, scenario)
+        return f"{first} a month" if low == high else f"{first} to {last} a month"
 
 
 def answer_interval(scenario: AnyScenario, catalog: Catalog, plan: Plan) -> AnswerInterval | None:

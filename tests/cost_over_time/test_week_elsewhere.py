@@ -160,13 +160,13 @@ def test_cheaper_machines_are_named_with_what_they_save() -> None:
     first, usd = ranked[0]
     assert first.instance != best.instance
     less = 1 - usd / (12 * cost.mix.usd_per_month)
-    said = cheaper_machines(ranked, best, cost)
+    said = cheaper_machines(LLAMA, ranked, best, cost)
     assert said is not None
     assert f"{first.instance_type} ({first.provider})" in said
     assert said.endswith(f"a year, {less:.0%} less.")
-    assert cheaper_machines([(best, 1.0)], best, cost) is None
-    assert cheaper_machines([(first, 12 * cost.mix.usd_per_month)], best, cost) is None
-    assert cheaper_machines([], best, cost) is None
+    assert cheaper_machines(LLAMA, [(best, 1.0)], best, cost) is None
+    assert cheaper_machines(LLAMA, [(first, 12 * cost.mix.usd_per_month)], best, cost) is None
+    assert cheaper_machines(LLAMA, [], best, cost) is None
 
 
 def test_a_load_below_what_the_machines_may_serve_is_drawn_below_them() -> None:

@@ -57,7 +57,7 @@ def test_each_section_says_its_outcome() -> None:
     assert plain(pick_words(outcomes(SCENARIO, CATALOG), SCENARIO)) in texts(at)
     assert plain(verdict_words(compare(SCENARIO, CATALOG, plan(SCENARIO, CATALOG).ranked))) in texts(at)
     found, _ = compared(SCENARIO, CATALOG)
-    assert plain(words(found, best.cost.usd_per_month, 40.0)) in texts(at)
+    assert plain(words(SCENARIO, found, best.cost.usd_per_month, 40.0)) in texts(at)
     assert "AWS Lambda, Arm" in html(at)
     policy = next(code.value for code in at.code if "TargetValue" in code.value)
     assert json.loads(policy) == sagemaker_policy(targets(SCENARIO, CATALOG, best))
@@ -137,11 +137,11 @@ def test_the_cost_chart_marks_demand_and_break_even() -> None:
 def test_the_words_name_the_cheaper_side() -> None:
     found, _ = compared(SCENARIO, CATALOG)
     option, even = found[0]
-    assert "serverless is cheaper" in words(found, option.usd_per_month + 1, 40.0)
-    assert "always-on is cheaper" in words(found, option.usd_per_month - 0.01, 40.0)
-    assert f"{even.first_per_s:,.4g} requests/s" in words(found, 30.0, 40.0)
+    assert "serverless is cheaper" in words(SCENARIO, found, option.usd_per_month + 1, 40.0)
+    assert "always-on is cheaper" in words(SCENARIO, found, option.usd_per_month - 0.01, 40.0)
+    assert f"{even.first_per_s:,.4g} requests/s" in words(SCENARIO, found, 30.0, 40.0)
     tight = SCENARIO.model_copy(update={"p99_target_ms": 5.0})
-    assert "No serverless service keeps the scenario" in words(compared(tight, CATALOG)[0], 30.0, 40.0)
+    assert "No serverless service keeps the scenario" in words(tight, compared(tight, CATALOG)[0], 30.0, 40.0)
 
 
 def test_the_runtime_chart_has_a_line_a_runtime_and_the_scenario_marked() -> None:

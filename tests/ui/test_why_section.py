@@ -38,7 +38,7 @@ def test_why_is_closed_at_first_and_says_interval_tornado_and_binding_once_open(
     at = open_scenario(scenario)
     assert why.TITLE in [section.label for section in at.expander]
     assert f"Needed: {needed.words}." in html(at)
-    sure = plain(why.interval_words(needed, cheapest_at_ends(scenario, CATALOG), best))
+    sure = plain(why.interval_words(scenario, needed, cheapest_at_ends(scenario, CATALOG), best))
     assert sure not in [text.value for text in at.markdown]
     charts = len(at.get("plotly_chart"))
     at.session_state["why"] = True
@@ -48,7 +48,7 @@ def test_why_is_closed_at_first_and_says_interval_tornado_and_binding_once_open(
     moved = tornado(scenario, CATALOG)
     assert moved is not None
     assert sure in said
-    assert plain(why.tornado_words(moved, why.moving(moved)[0])) in said
+    assert plain(why.tornado_words(scenario, moved, why.moving(moved)[0])) in said
     assert len(at.get("plotly_chart")) == charts + 2
     for chart in at.get("plotly_chart")[-2:]:
         axis = json.loads(chart.proto.spec)["layout"]["xaxis"]["title"]["text"]
@@ -96,7 +96,7 @@ def test_where_nothing_moves_the_cost_only_the_latency_is_drawn() -> None:
     assert found is not None
     shown = tuple(bar for bar in why.moving(found)[0] if bar.name != "price of the machine")
     assert shown
-    assert "none moves the cost" in why.tornado_words(found, shown)
+    assert "none moves the cost" in why.tornado_words(LlmScenario(), found, shown)
 
 
 def test_bars_reach_from_end_to_end_in_two_colours_and_the_largest_is_on_top() -> None:

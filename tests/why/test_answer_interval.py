@@ -108,7 +108,7 @@ def test_where_the_slow_end_cannot_be_met_the_words_say_so() -> None:
     found = interval_of(MANY[4], CATALOG, best_of(MANY[4]))
     assert found.high is None
     assert "no count keeps the limits" in found.words
-    assert found.cost_words.startswith("from ")
+    assert found.cost_words(MANY[4]).startswith("from ")
 
 
 def test_nothing_recommended_has_no_interval() -> None:
@@ -240,7 +240,7 @@ def test_the_text_of_a_plan_says_the_count_as_an_interval() -> None:
     found = plan(scenario, CATALOG)
     needed = answer_interval(scenario, CATALOG, found)
     assert needed is not None
-    assert f"needed: {needed.words}; {needed.cost_words}" in plan_text(found, needed)
+    assert f"needed: {needed.words}; {needed.cost_words(scenario)}" in plan_text(found, needed)
     assert "needed:" not in plan_text(found)
 
 
