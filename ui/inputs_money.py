@@ -110,7 +110,7 @@ def _prices(inputs: Inputs) -> None:
             value=None,
             step=0.1,
             format="%g",
-            placeholder="required",
+            placeholder="price",
         )
         if usd is not None and not 0 < usd < MOST_USD_PER_HOUR:
             allowed = f"a number above 0 and below {MOST_USD_PER_HOUR:,.0f}"

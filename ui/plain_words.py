@@ -4,12 +4,13 @@ that a frozen plan reads like a fresh one. No Streamlit calls here."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sizing.cost_over_time.curve import shares
 from sizing.cost_over_time.text import shape_words
 from sizing.money import format_money, rate_words
-from sizing.plan import Deployment, Plan, Verdict
+from sizing.plan import Deployment, Plan, Rejection, Verdict
 from sizing.scenario import AnyScenario, LlmScenario, StatisticalScenario
 from sizing.scenario_money import own_price
 from sizing.units import HOURS_PER_MONTH, format_bytes, format_ms, format_usd
@@ -163,14 +164,16 @@ def price(best: Deployment) -> str:
 def assumptions(plan: Plan) -> tuple[tuple[str, str], ...]:
     """What the answer assumes, each with its name."""
     scenario = plan.scenario
+    each: list[Deployment | Rejection] = [*plan.ranked, *plan.rejected]
+    names = {d.instance: f"{d.instance_type} ({words(d.provider)})" for d in each}
     rows = [
         ("What is served", f"{served(plan)}, run by {_RUNNERS.get(scenario.runtime, words(scenario.runtime))}"),
         ("Traffic", _traffic_in_full(scenario)),
         *_lengths(scenario),
         ("Limits", _limits(scenario)),
         ("Headroom", _headroom(scenario)),
-        ("Machines to choose from", _choice(scenario)),
-        ("Prices", _terms(scenario)),
+        ("Machines to choose from", _choice(scenario, names)),
+        ("Prices", _terms(scenario, names)),
         ("Facts and prices", f"catalog {plan.catalog}, of {plan.catalog.partition('.')[0]}"),
     ]
     others = changed(scenario)
@@ -282,20 +285,20 @@ def _headroom(scenario: AnyScenario) -> str:
     return f"the load may use {scenario.utilization_cap:.0%} of what the machines can do{spares}"
 
 
-def _choice(scenario: AnyScenario) -> str:
+def _choice(scenario: AnyScenario, names: Mapping[str, str]) -> str:
     clouds = ", ".join(map(words, scenario.providers)) or "any cloud"
     parts = ", ".join(scenario.accelerators) or ("" if scenario.kind == "statistical" else "any accelerator")
-    types = ", ".join(scenario.instances) or "any machine type"
+    types = ", ".join(names.get(id, id) for id in scenario.instances) or "any machine type"
     return "; ".join(filter(None, (clouds, parts, types)))
 
 
-def _terms(scenario: AnyScenario) -> str:
+def _terms(scenario: AnyScenario, names: Mapping[str, str]) -> str:
     said = [f"{words(scenario.price_basis).lower()} in {words(scenario.region)}"]
     if scenario.discount_percent:
         said.append(f"your discount of {scenario.discount_percent:g} %")
     if scenario.own_prices:
         own = ", ".join(
-            f"{p.instance} {format_usd(p.usd_per_hour)} an hour {words(p.basis).lower()}"
+            f"{names.get(p.instance, p.instance)} {format_usd(p.usd_per_hour)} an hour {words(p.basis).lower()}"
             for p in map(own_price, scenario.own_prices)
         )
         said.append(f"prices of your own: {own}")

@@ -105,7 +105,9 @@ def test_prices_name_discount_and_own_prices() -> None:
         discount_percent=12.5, own_prices=("aws-p5-48xlarge~spot~31.5",), region="eu", price_basis="spot"
     )
     said = dict(plain_words.assumptions(_plan(scenario)))["Prices"]
-    assert said == ("spot in Europe; your discount of 12.5 %; prices of your own: aws-p5-48xlarge $31.50 an hour spot")
+    assert said == (
+        "spot in Europe; your discount of 12.5 %; prices of your own: p5.48xlarge (AWS) $31.50 an hour spot"
+    )
 
 
 SAID = {
