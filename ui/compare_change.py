@@ -89,8 +89,9 @@ def _value(slot: Slot, name: str, key: str) -> None:
         st.selectbox("New value", [False, True], key=key, format_func=lambda v: "on" if v else "off", help=hint)
     elif not several and ("int" in annotation or "float" in annotation):
         whole = "int" in annotation
-        if isinstance(st.session_state[key], (int, float)):
-            st.session_state[key] = (int if whole else float)(st.session_state[key])
+        present, kind = st.session_state[key], int if whole else float
+        if isinstance(present, (int, float)) and type(present) is not kind:
+            st.session_state[key] = kind(present)
         step = 1 if whole else 1.0
         st.number_input(
             "New value", key=key, value=None, step=step, format=None if whole else "%g", help=hint, placeholder="none"

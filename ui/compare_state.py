@@ -28,6 +28,7 @@ from sizing.comparison_slots import (
 from sizing.comparison_view import LETTERS, MAX_LABEL_CHARACTERS, Comparison
 from sizing.errors import InputError
 from sizing.scenario import AnyScenario, LlmScenario
+from ui.address import Address, controls_of
 from ui.inputs import LABELS, words
 from ui.state import workable
 
@@ -44,7 +45,7 @@ class CompareState:
 
     slots: tuple[Slot, ...] = ()
     example: bool = False
-    written: dict[str, str] = field(default_factory=dict)
+    address: Address = field(default_factory=Address)
     banners: list[str] = field(default_factory=list)
     errors: dict[str, InputError] = field(default_factory=dict)
 
@@ -68,9 +69,9 @@ def open_comparison() -> CompareState:
     state: CompareState | None = st.session_state.get(KEY)
     if state is None:
         state = st.session_state[KEY] = CompareState()
-    params = st.query_params.to_dict()
-    if params and params != state.written:
+    if state.address.is_new(_controls(state)):
         _read_address(state)
+        state.address.taken()
     if not state.slots:
         present = catalogs.load().version
         state.slots = tuple(
@@ -78,6 +79,10 @@ def open_comparison() -> CompareState:
         )
         state.example = True
     return state
+
+
+def _controls(state: CompareState) -> dict[str, Any]:
+    return {"slots": state.slots, **controls_of(CONTROLS)}
 
 
 def _read_address(state: CompareState) -> None:
@@ -123,10 +128,7 @@ def _workable(slot: Slot, name: str, banners: list[str], *, strict: bool = False
 
 def write_comparison(state: CompareState) -> None:
     """Put the comparison on screen into the address bar, if it is not there already."""
-    params = links.to_params(comparison_of(state.slots), catalog_version="")
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    state.written = params
+    state.address.write(links.to_params(comparison_of(state.slots), catalog_version=""), _controls(state))
 
 
 def params_of(slots: Sequence[Slot]) -> dict[str, str]:

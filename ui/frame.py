@@ -164,11 +164,15 @@ def draw_banners(state: PageState, *, view: str | None = None) -> None:
             same_page_link(label, {**params, **({"embed": "true"} if st.context.is_embedded else {})})
 
 
-def folding(title: str, key: str) -> Any:
+def folding(title: str, key: str, *, shown: str = "") -> Any:
     """A closed section that knows whether it is open (`.open`), and stays so when its title changes: Streamlit takes it
-    for another one then, unless the session says how it was."""
-    st.session_state[key] = bool(st.session_state.get(key))
-    return st.expander(title, key=key, on_change="rerun")
+    for another one then, unless the session says how it was.
+
+    `shown` stands in the title while the section is closed. An open one keeps its bare title: were it to follow its fields,
+    the field somebody types into would be drawn anew under their hands.
+    """
+    is_open = st.session_state[key] = bool(st.session_state.get(key))
+    return st.expander(f"{title}: {shown}" if shown and not is_open else title, key=key, on_change="rerun")
 
 
 def plain(text: str) -> str:

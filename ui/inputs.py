@@ -214,8 +214,8 @@ def words(value: Any) -> str:
     return WORDS.get(str(value), str(value))
 
 
-def _titled(title: str, shown: Mapping[str, str]) -> str:
-    return f"{title}: {plain(', '.join(filter(None, shown.values())))}"
+def _values(shown: Mapping[str, str]) -> str:
+    return plain(", ".join(filter(None, shown.values())))
 
 
 class Inputs:
@@ -243,7 +243,9 @@ class Inputs:
         whole = "int" in str(self._type.model_fields[name].annotation)
         present = st.session_state.get(key)
         if present is not None:
-            st.session_state[key] = int(present) if whole and float(present).is_integer() else float(present)
+            number = int(present) if whole and float(present).is_integer() else float(present)
+            if type(present) is not type(number):  # to set what is there already would undo what is typed meanwhile
+                st.session_state[key] = number
         value = place.number_input(
             label or text,
             key=key,
@@ -329,12 +331,12 @@ class Inputs:
 
     def advanced(self, title: str, shown: Mapping[str, str]) -> Any:
         """A closed section whose title carries its present values, so that nothing that counts is out of sight."""
-        return st.expander(_titled(title, shown), key=widget_key(self.state.kind, title))
+        return st.expander(f"{title}: {_values(shown)}", key=widget_key(self.state.kind, title))
 
     def section(self, title: str, shown: Mapping[str, str], draw: Callable[[], None]) -> None:
         """As `advanced`, with the controls drawn only once it is open: each costs a redraw about a millisecond. Fields
         not drawn keep the scenario's values."""
-        with folding(_titled(title, shown), widget_key(self.state.kind, title)) as at:
+        with folding(title, widget_key(self.state.kind, title), shown=_values(shown)) as at:
             if at.open:
                 draw()
 

@@ -22,6 +22,7 @@ from sizing.plan import Plan
 from sizing.planner import plan
 from sizing.scenario import problems
 from sizing.scenario_base import ScenarioBase
+from ui.address import Address, controls_of
 
 TOGETHER = {
     "model": ("model", "custom_config", "checkpoint_bytes", "custom_network"),
@@ -38,7 +39,7 @@ class PageState:
     kind: str
     scenario: Any
     catalog_version: str
-    written: dict[str, str] = field(default_factory=dict)
+    address: Address = field(default_factory=Address)
     banners: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)  # what a button could not do or did beside; shown once
     errors: dict[str, InputError] = field(default_factory=dict)
@@ -66,12 +67,12 @@ def open_page(kind: str) -> PageState:
     if state is None:
         state = PageState(kind=kind, scenario=links.LINK_TYPES[kind](), catalog_version=catalogs.load().version)
         st.session_state[key] = state
-    params = st.query_params.to_dict()
-    if params and params != state.written:
+    if state.address.is_new(controls_of(f"{kind}:")):
         _read_address(state)
+        state.address.taken()
     else:
         # An address without parameters is a page come back to: what the session still holds of its controls may be old.
-        _seed_controls(state, keep=state.drawn if params else set())
+        _seed_controls(state, keep=state.drawn if st.query_params else set())
     return state
 
 
@@ -231,9 +232,7 @@ def settle_view(state: PageState, values: dict[str, Any]) -> Any:
 def write_address(state: PageState, *, view: str | None = None) -> None:
     """Put the scenario of the answer on screen into the address bar, if it is not there already, with the view it is in."""
     params = links.to_params(state.scenario, catalog_version=state.catalog_version, view=view)
-    if st.query_params.to_dict() != params:
-        st.query_params.from_dict(params)
-    state.written = params
+    state.address.write(params, controls_of(f"{state.kind}:"))
 
 
 def unlinkable(state: PageState) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sizing.llm.architecture import Group, Tensor
 from sizing.llm.storage import BF16, FP32, Storage
@@ -41,13 +42,8 @@ class Scheme:
 
     def ignores(self, path: str) -> bool:
         """Whether the checkpoint leaves a module as it was: its name is listed, holds a listed name, or matches re:."""
-        for entry in self.ignored:
-            if entry.startswith("re:"):
-                if re.match(entry[3:], path):
-                    return True
-            elif _holds(path, entry):
-                return True
-        return False
+        names, written = _rules(self.ignored)
+        return names.search(path) is not None or any(rule.match(path) for rule in written)
 
     @property
     def by_layer(self) -> bool:
@@ -59,10 +55,13 @@ class Scheme:
         return self.of(Tensor("weight", group, 4096, 4096, 1, "column", linear=True)).bytes_per_parameter()
 
 
-def _holds(path: str, entry: str) -> bool:
-    """Whether the parts of a dotted entry stand one after another in a dotted path; * stands for anything."""
-    pattern = re.escape(entry.strip(".")).replace(r"\*", ".*")
-    return re.search(rf"(^|\.){pattern}(\.|$)", path) is not None
+@lru_cache(maxsize=64)
+def _rules(ignored: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[re.Pattern[str], ...]]:
+    """One pattern that finds any of the names, whose parts stand one after another in a dotted path and where * stands for
+    anything; and each re: entry, to be matched from the path's start."""
+    names = [re.escape(entry.strip(".")).replace(r"\*", ".*") for entry in ignored if not entry.startswith("re:")]
+    found = re.compile(rf"(^|\.)({'|'.join(names)})(\.|$)" if names else r"(?!)")
+    return found, tuple(re.compile(entry[3:]) for entry in ignored if entry.startswith("re:"))
 
 
 _HOUSES: dict[Group, tuple[str, ...]] = {

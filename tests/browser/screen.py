@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +39,13 @@ _COUNT_RUNS = """() => {
 # A run that starts and ends between two paints is never seen as running: four quiet seconds stand for its end.
 _RUN_ENDED = """before => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
   && (window.runs > before || performance.now() - window.acted > 4000)"""
+# Several runs may follow several inputs: the last has ended once half a second brought no further.
+_QUIET = """() => {
+  const running = document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'notRunning';
+  const [runs, since] = window.quiet || [];
+  if (running || runs !== window.runs) window.quiet = [window.runs, performance.now()];
+  return !running && runs === window.runs && performance.now() - since > 500;
+}"""
 
 
 def redraw(page: Page, act: Callable[[], object]) -> None:
@@ -121,6 +128,17 @@ def type_number(page: Page, label: str, value: object) -> None:
     redraw(page, lambda: box.press("Enter"))
 
 
+def type_numbers(page: Page, values: Mapping[str, object]) -> None:
+    """Type numbers into several boxes one after the other, without waiting for an answer between them; wait for the last."""
+    before = page.evaluate(_COUNT_RUNS)
+    for label, value in values.items():
+        box = page.locator(f'input[type=number][aria-label="{label}"]')
+        box.fill(str(value))
+        box.press("Enter")
+    page.wait_for_function(_RUN_ENDED, arg=before, timeout=20_000)
+    page.wait_for_function(_QUIET, timeout=20_000)
+
+
 def type_text(page: Page, label: str, value: str, *, area: bool = False) -> None:
     """Type text, and wait for the answer."""
     box = page.get_by_role("textbox", name=label, exact=True)
@@ -152,24 +170,22 @@ def sections(page: Page) -> Locator:
 
 
 def open_sections(page: Page) -> None:
-    """Open every section among the controls, one after the other, and wait until what is in it has been drawn. A click that
-    a redraw swallowed is made again."""
-    for position, title in enumerate(sections(page).all()):
-        for attempt in range(OPENING_ATTEMPTS):
-            settle(page)
-            if page.locator(".st-key-inputs details").nth(position).get_attribute("open") is None:
-                title.click()
-            try:
-                page.wait_for_function(
-                    """position => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
-                    && document.querySelectorAll('.st-key-inputs details')[position].querySelector('input, textarea')""",
-                    arg=position,
-                    timeout=10_000,
-                )
-                break
-            except NotInTimeError:
-                if attempt == OPENING_ATTEMPTS - 1:
-                    raise
+    """Open every section among the controls and wait until what is in them has been drawn. A click that a redraw swallowed
+    is made again."""
+    closed = page.locator(".st-key-inputs details:not([open]) > summary")
+    for attempt in range(OPENING_ATTEMPTS):
+        settle(page)
+        closed.evaluate_all("titles => titles.forEach(title => title.click())")
+        try:
+            page.wait_for_function(
+                """() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
+                && [...document.querySelectorAll('.st-key-inputs details')].every(e => e.open && e.querySelector('input, textarea'))""",
+                timeout=10_000,
+            )
+            break
+        except NotInTimeError:
+            if attempt == OPENING_ATTEMPTS - 1:
+                raise
     page.wait_for_timeout(300)
 
 

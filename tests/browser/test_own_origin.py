@@ -32,18 +32,18 @@ _CONTRAST = """e => {
 }"""
 
 
-MOST_SECTIONS = 60
+DEEPEST = 12
 
 
 def _open_all(page: Page) -> None:
-    """Open every section, those inside others too; each is drawn before the next is looked for."""
+    """Open every section, those inside others too, and wait until what is in them has been drawn."""
     closed = page.locator("details:not([open]) > summary:visible")
-    for _ in range(MOST_SECTIONS):
+    for _ in range(DEEPEST):
         if not closed.count():
             return
-        closed.first.click()
+        closed.evaluate_all("titles => titles.forEach(title => title.click())")
         settle(page)
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(300)
     assert not closed.count()
 
 

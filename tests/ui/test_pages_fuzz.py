@@ -117,10 +117,13 @@ def test_bad_number_is_said_beside_its_box_and_keeps_the_answer(apps: dict[str, 
     for field, chosen in model.items():
         if at.selectbox(key=f"{kind}:{field}").value != chosen:
             at.selectbox(key=f"{kind}:{field}").set_value(chosen).run()
-    at.segmented_control(key=f"{kind}:traffic").set_value("concurrency" if name in CLOSED else "requests_per_s").run()
+    traffic = at.segmented_control(key=f"{kind}:traffic")
+    if traffic.value != (mode := "concurrency" if name in CLOSED else "requests_per_s"):
+        traffic.set_value(mode).run()
     good, value = headline(at), at.number_input(key=key).value
     others = {"family": at.selectbox(key="statistical:family").value} if kind == "statistical" else {}
     others |= model | ({"requests_per_s": None, "concurrency": 32} if name in CLOSED else {})
+    kept = good
     for bad in (-1, 0, 10**15, None):
         at.number_input(key=key).set_value(bad).run()
         assert not at.exception
@@ -130,14 +133,15 @@ def test_bad_number_is_said_beside_its_box_and_keeps_the_answer(apps: dict[str, 
         except ValueError:
             refused = True
         if refused:
-            assert headline(at) == good
+            assert headline(at) == kept
             assert len(marks(at)) == 1
             assert [text for text in warnings(at) if KEPT in text]
         else:  # a value that counts: another answer, or what would lift it
             assert not marks(at)
-        at.number_input(key=key).set_value(value).run()
-        assert headline(at) == good
-        assert not marks(at)
+            kept = headline(at)
+    at.number_input(key=key).set_value(value).run()
+    assert headline(at) == good
+    assert not marks(at)
 
 
 @pytest.mark.parametrize("kind", links.LINK_TYPES)
