@@ -63,6 +63,8 @@ BUDGET: list[Change] = [
     (type_text, ("Currency shown beside USD", "EUR"), "currency", "EUR"),
     *_numbers(power_share_of_tdp=0.55, grid_g_co2_per_kwh=120.5),
 ]
+SOME_OF_THE_BUDGET = [step for step in BUDGET if step[2] in ("region", "min_replicas", "discount_percent")]
+"""Of the controls that all pages share; the others are typed on one page here, and on all in tests/ui/test_address.py."""
 WORDS: list[Change] = [
     (type_text, ("Title", "Café & co: 100 % = all? #1"), "name", "Café & co: 100 % = all? #1"),
 ]
@@ -110,7 +112,7 @@ CHANGES: dict[str, list[Change]] = {
         *_numbers(queue_delay_ms=2.5, model_instances_per_gpu=2, reserved_gib=1.5, reserved_share=0.25, request_kib=80.5),
         (choose, ("Share of a GPU", "Half of the time"), "gpu_share", "time_slice_2"),
         (choose, ("Machines", "With GPUs only"), "compute", "gpu"),
-        *BUDGET,
+        *SOME_OF_THE_BUDGET,
         *WORDS,
     ],
     "statistical": [
@@ -135,7 +137,7 @@ CHANGES: dict[str, list[Change]] = {
         *_numbers(threads_per_worker=2, cpu_limit_vcpus=2.5),
         (switch, ("Requests/s",), "concurrency", ""),
         *_numbers(micro_batch_rows=8, micro_batch_delay_ms=1.5),
-        *BUDGET,
+        *SOME_OF_THE_BUDGET,
         *WORDS,
     ],
     "catalogs": [
@@ -201,6 +203,8 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, 
         _price_the_chosen_instance(page)
         changed.add("own_prices")
         assert_answers_its_link(page)
+    if name in ("deep_learning", "statistical"):
+        changed |= {parameter for _, _, parameter, _ in BUDGET}
     # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py, test_own_results_page.py.
     elsewhere = {
         "kind",

@@ -17,7 +17,8 @@ def opened(page: str) -> AppTest:
     """A page after its first run."""
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     at.switch_page(f"pages/{page}.py")
-    for part in (f"{page}:Title and notes", control_key("edit", 0), control_key("edit", 1)):
+    titles = ("Title and notes", "Hardware and price", "Load over time and terms", "Prices and energy of your own")
+    for part in (*(f"{page}:{title}" for title in titles), control_key("edit", 0), control_key("edit", 1)):
         at.session_state[part] = True
     return at.run()
 
@@ -87,3 +88,35 @@ def test_a_comparison_keeps_its_change_when_the_address_is_of_before() -> None:
     assert "the large one" in page
     stand_at(at, second).run()
     assert address(at) == second
+
+
+COMMON = {
+    "region": "eu", "price_basis": "spot", "max_usd_per_month": 900000.5, "load_shape": "office_hours",
+    "min_replicas": 2, "headroom_percent": 15.5, "start_minutes": 4.5, "terms": ["on_demand", "committed_1y"],
+    "three_year_most_percent": 25.5, "spot_most_percent": 40.5, "spot_interruptions_per_month": 0.3,
+    "owned_usd_per_server": 9000.5, "owned_years": 3.5, "owned_watts_per_server": 700.5,
+    "colocation_usd_per_server_month": 80.5, "people_usd_per_year": 5000.5, "usd_per_kwh": 0.2, "pue": 1.4,
+    "discount_percent": 12.5, "currency_per_usd": 0.92, "currency": "EUR", "api_usd_per_1k_requests": 0.75,
+    "power_share_of_tdp": 0.55, "grid_g_co2_per_kwh": 120.5, "scale_with_load": False,
+}  # fmt: skip
+"""A new value for each control of price, load over time and money, which are the same on all pages."""
+
+
+@pytest.mark.parametrize("kind", SCENARIO_TYPES)
+def test_every_control_of_money_lives_in_the_address(kind: str) -> None:
+    at = opened(kind)
+    before = address(at)
+    boxes = (*at.number_input, *at.selectbox, *at.multiselect, *at.text_input, *at.checkbox)
+    controls = {str(box.key).removeprefix(f"{kind}:"): box for box in boxes}
+    for name, value in COMMON.items():
+        controls[name].set_value(value)  # type: ignore[arg-type]
+    at.run()
+    assert not at.exception
+    after = address(at)
+    for name, value in COMMON.items():
+        text = "~".join(value) if isinstance(value, list) else str(value)
+        assert before[name] != after[name], name
+        assert after[name] in (text, text.replace("~", ",")), name
+    there = stand_at(AppTest.from_file(str(ROOT / "app.py"), default_timeout=60), after)
+    there.switch_page(f"pages/{kind}.py")
+    assert address(there.run()) == after
