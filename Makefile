@@ -4,7 +4,7 @@ PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test bench clean
+.PHONY: run test coverage bench clean
 
 run: $(VENV)/run.stamp
 	$(BIN)/streamlit run app.py --server.port $(PORT) --server.address localhost
@@ -14,6 +14,9 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal
+
+coverage: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal --cov=sizing --cov-report=term
 
 bench: $(VENV)/dev.stamp

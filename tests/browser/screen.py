@@ -47,6 +47,21 @@ _QUIET = """() => {
   return !running && runs === window.runs && performance.now() - since > 500;
 }"""
 
+# The browser tells the page of a value and of the box left behind as it does when somebody types and goes on.
+_FILL = """async values => {
+  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+  const turn = () => new Promise(done => setTimeout(done, 0));
+  for (const [label, value] of Object.entries(values)) {
+    const box = [...document.querySelectorAll('input[type=number]')].find(e => e.getAttribute('aria-label') === label);
+    box.focus();
+    set.call(box, value);
+    box.dispatchEvent(new Event('input', {bubbles: true}));
+    await turn();
+    box.blur();
+    await turn();
+  }
+}"""
+
 
 def redraw(page: Page, act: Callable[[], object]) -> None:
     """Do something that changes an input, and wait until the page has been drawn anew."""
@@ -118,7 +133,7 @@ def field(page: Page, name: str) -> str:
 
 def number(page: Page, label: str) -> Locator:
     """The box of a number, by its label."""
-    return page.get_by_role("spinbutton", name=label, exact=True)
+    return page.locator(f'input[type=number][aria-label="{label}"]')
 
 
 def type_number(page: Page, label: str, value: object) -> None:
@@ -129,12 +144,10 @@ def type_number(page: Page, label: str, value: object) -> None:
 
 
 def type_numbers(page: Page, values: Mapping[str, object]) -> None:
-    """Type numbers into several boxes one after the other, without waiting for an answer between them; wait for the last."""
+    """Put numbers into several boxes one after the other, faster than anybody types and without waiting for an answer
+    between them; wait for the last."""
     before = page.evaluate(_COUNT_RUNS)
-    for label, value in values.items():
-        box = page.locator(f'input[type=number][aria-label="{label}"]')
-        box.fill(str(value))
-        box.press("Enter")
+    page.evaluate(_FILL, {label: str(value) for label, value in values.items()})
     page.wait_for_function(_RUN_ENDED, arg=before, timeout=20_000)
     page.wait_for_function(_QUIET, timeout=20_000)
 
