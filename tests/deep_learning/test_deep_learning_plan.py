@@ -125,13 +125,13 @@ SCENARIOS = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SCENARIOS)
 def test_contract_holds_for_any_open_loop(scenario: DeepLearningScenario) -> None:
     check_contract(plan(scenario, CATALOG), scenario)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(1, 20_000),
     st.floats(0.0, 30.0),
