@@ -36,12 +36,17 @@ def stand_at(at: AppTest, params: dict[str, str]) -> AppTest:
     return at
 
 
-@pytest.mark.parametrize("kind", SCENARIO_TYPES)
-def test_an_input_that_comes_with_the_address_of_before_undoes_nothing(kind: str) -> None:
+def opened_and_changed(kind: str) -> tuple[AppTest, dict[str, str], dict[str, str]]:
+    """A page with its rate changed, the address before that and the one since."""
     at = opened(kind)
     first = address(at)
     at.number_input(key=f"{kind}:requests_per_s").set_value(7.0).run()
-    second = address(at)
+    return at, first, address(at)
+
+
+@pytest.mark.parametrize("kind", SCENARIO_TYPES)
+def test_an_input_that_comes_with_the_address_of_before_undoes_nothing(kind: str) -> None:
+    at, first, second = opened_and_changed(kind)
     at.text_input(key=f"{kind}:name").set_value("mine")
     stand_at(at, first).run()
     assert address(at) == {**second, "name": "mine"}
@@ -53,10 +58,7 @@ def test_an_input_that_comes_with_the_address_of_before_undoes_nothing(kind: str
 
 @pytest.mark.parametrize("kind", SCENARIO_TYPES)
 def test_back_and_forward_and_another_link_are_read(kind: str) -> None:
-    at = opened(kind)
-    first = address(at)
-    at.number_input(key=f"{kind}:requests_per_s").set_value(7.0).run()
-    second = address(at)
+    at, first, second = opened_and_changed(kind)
     stand_at(at, first).run()
     assert address(at) == first
     assert at.number_input(key=f"{kind}:requests_per_s").value == float(first["requests_per_s"])
