@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def short(value: float, digits: int = PLACES) -> float | int:
 
 def read(path: Path) -> dict[str, Any]:
     """The catalog file as it is."""
-    return catalog_store.parse_yaml("statistical_families", path.read_bytes())
+    return deepcopy(dict(catalog_store.parse_yaml("statistical_families", path.read_bytes())))
 
 
 def write(document: dict[str, Any], path: Path) -> None:

@@ -12,7 +12,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -78,8 +80,9 @@ _TextDates.yaml_implicit_resolvers = {
 }
 
 
-def parse_yaml(name: str, text: bytes) -> dict[str, Any]:
-    """Content of one catalog file: its header fields and `rows`."""
+@lru_cache(maxsize=2 * len(TABLES))
+def parse_yaml(name: str, text: bytes) -> Mapping[str, Any]:
+    """Content of one catalog file: its header fields and `rows`. Kept, so that a change of one file parses that one only."""
     try:
         content = yaml.load(text, Loader=_TextDates)
     except yaml.YAMLError as error:
@@ -90,7 +93,7 @@ def parse_yaml(name: str, text: bytes) -> dict[str, Any]:
         raise InputError(f"{name}.yaml", type(content).__name__, "a mapping with a list called rows")
     if content.get("catalog") != name:
         raise InputError(f"{name}.yaml catalog", content.get("catalog"), name)
-    return content
+    return MappingProxyType(content)
 
 
 def read_files(directory: Path) -> dict[str, bytes]:
@@ -123,8 +126,8 @@ def read_yaml(files: Mapping[str, bytes]) -> Tables:
     document: dict[str, Any] = {"version": version_of(files), "headers": {}}
     for name, text in files.items():
         content = parse_yaml(name, text)
-        document[name] = content.pop("rows")
-        document["headers"][name] = content
+        document[name] = content["rows"]
+        document["headers"][name] = {field: value for field, value in content.items() if field != "rows"}
     try:
         encoded = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -312,7 +312,7 @@ def test_yaml_is_parsed_once_a_process(directory: Path, monkeypatch: pytest.Monk
     parsed: list[str] = []
     parse = catalog_store.parse_yaml
 
-    def counted(name: str, text: bytes) -> dict[str, Any]:
+    def counted(name: str, text: bytes) -> Mapping[str, Any]:
         parsed.append(name)
         return parse(name, text)
 
@@ -326,7 +326,7 @@ def test_yaml_is_parsed_once_a_process(directory: Path, monkeypatch: pytest.Monk
 def test_yaml_is_not_parsed_where_a_frozen_version_is_kept(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     freeze(directory)
 
-    def never(name: str, text: bytes) -> dict[str, Any]:
+    def never(name: str, text: bytes) -> Mapping[str, Any]:
         raise AssertionError(name)
 
     monkeypatch.setattr(catalog_store, "parse_yaml", never)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from screen import DESKTOP, PAGES
 
-from benchmarks.dashboard import QUIET, chromium_path, serve, settle
+from benchmarks.dashboard import LEAN, QUIET, chromium_path, serve, settle
 
-HERE = Path(__file__).resolve().parent
-DESKTOP = {"width": 1280, "height": 720}
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of this folder can be chosen by their mark."""
+    item.add_marker(pytest.mark.browser)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(item.path).is_relative_to(HERE):
-            item.add_marker(pytest.mark.browser)
+    """They start first: they take as long as all others, which run beside them (tests/conftest.py)."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail(message)
         pytest.skip(message)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(QUIET))
+        browser = driver.chromium.launch(executable_path=path, args=[*QUIET, *LEAN])
         yield browser
         browser.close()
 
@@ -41,6 +42,28 @@ def dashboard(browser: Browser) -> Iterator[str]:
     """Address of one dashboard that the session shares."""
     with serve() as served:
         yield served.address
+
+
+@pytest.fixture(scope="session")
+def elsewhere(browser: Browser) -> Iterator[str]:
+    """Address of another process, which has seen nothing of what was done on the dashboard."""
+    with serve() as served:
+        yield served.address
+
+
+@pytest.fixture(scope="session")
+def pages(browser: Browser, dashboard: str) -> Iterator[dict[str, Page]]:
+    """Each page opened once, in light: read by many tests, and left as it was found."""
+    context = browser.new_context(
+        viewport=DESKTOP, color_scheme="light", permissions=["clipboard-read", "clipboard-write"]
+    )  # type: ignore[arg-type]
+    opened = {}
+    for name in PAGES:
+        opened[name] = context.new_page()
+        opened[name].goto(f"{dashboard}/{name}")
+        settle(opened[name])
+    yield opened
+    context.close()
 
 
 class Tabs:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from screen import DESKTOP, PAGES, SIZING_PAGES, WIDGETS, answer, assert_answers_its_link, assert_whole, limits
 
-from benchmarks.dashboard import settle
 from sizing.units import format_ms
 
 FOLD = 720
@@ -23,19 +21,6 @@ TITLES = {
     "catalogs": "Catalogs",
 }
 EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u26ff\u2705\u274c\u2753-\u2757\u2b50\ufe0f]")
-
-
-@pytest.fixture(scope="module")
-def pages(browser: Browser, dashboard: str) -> Iterator[dict[str, Page]]:
-    """Each page opened once, read by all tests of this module and changed by none."""
-    context = browser.new_context(viewport=DESKTOP, color_scheme="light")
-    opened = {}
-    for name in PAGES:
-        opened[name] = context.new_page()
-        opened[name].goto(f"{dashboard}/{name}")
-        settle(opened[name])
-    yield opened
-    context.close()
 
 
 def bottom(page: Page, selector: str) -> float:

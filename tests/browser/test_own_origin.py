@@ -89,8 +89,10 @@ def test_every_page_asks_only_its_own_origin(browser: Browser, dashboard: str) -
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["", "llm"])
-def test_text_reads_well_in_light_and_dark(open_page: OpenPage, dashboard: str, name: str, scheme: str) -> None:
-    page = open_page(f"{dashboard}/{name}", scheme=scheme)
+def test_text_reads_well_in_light_and_dark(
+    pages: dict[str, Page], open_page: OpenPage, dashboard: str, name: str, scheme: str
+) -> None:
+    page = pages[name] if scheme == "light" else open_page(f"{dashboard}/{name}", scheme=scheme)
     assert page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).colorScheme") == scheme
     for selector in (
         "h1",
@@ -107,12 +109,14 @@ def test_text_reads_well_in_light_and_dark(open_page: OpenPage, dashboard: str, 
     assert len(shot) > 20_000
 
 
-def test_printed_page_keeps_the_answer_and_drops_the_controls(open_page: OpenPage, dashboard: str) -> None:
-    page = open_page(f"{dashboard}/llm")
+def test_printed_page_keeps_the_answer_and_drops_the_controls(pages: dict[str, Page]) -> None:
+    page = pages["llm"]
+    assert page.locator(".st-key-inputs").is_visible()
     page.emulate_media(media="print")
     assert page.locator(".answer").is_visible()
     assert not page.locator(".st-key-inputs").is_visible()
     assert not page.locator("#copy-link").is_visible()
+    page.emulate_media(media="null")
 
 
 def test_unknown_page_leads_to_the_start(open_page: OpenPage, dashboard: str) -> None:

@@ -68,7 +68,7 @@ def check_contract(found: Plan, scenario: DeepLearningScenario) -> None:
         assert all(v.basis == "estimated" for v in deployment.verdicts)
         if scenario.requests_per_s is not None:
             assert deployment.utilization <= scenario.utilization_cap * (1 + 1e-9)
-        assert Plan.model_validate(found.as_json()) == found
+    assert Plan.model_validate(found.as_json()) == found
 
 
 @pytest.mark.parametrize("name", NAMES)
