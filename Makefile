@@ -13,8 +13,7 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/browser
-	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2
 
 coverage: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal --cov=sizing --cov-report=term
