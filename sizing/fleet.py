@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
@@ -85,6 +85,11 @@ def rejection(
         remedy=remedy,
         miss_ratio=miss_ratio,
     )
+
+
+def of_instance(said: Rejection, instance: Instance) -> Rejection:
+    """The same rejection, of another instance."""
+    return replace(said, instance=instance.id, instance_type=instance.instance_type, provider=instance.provider)
 
 
 def offers(scenario: ScenarioBase, catalog: Catalog, *, category: str) -> tuple[list[Offer], list[Rejection]]:

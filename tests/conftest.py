@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+collect_ignore = ["conftest.py"]  # has no doctest, and would be taken for that of another folder
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
