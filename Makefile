@@ -13,7 +13,8 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal
 
 coverage: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --ignore=tests/browser -n 2 --dist worksteal --cov=sizing --cov-report=term

@@ -17,11 +17,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.browser)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They start first: they take as long as all others, which run beside them (tests/conftest.py)."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests."""
