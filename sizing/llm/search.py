@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sizing.catalog_rows import Accelerator, LlmModel
-from sizing.fleet import Offer, instances_for, of_instance, rejection
+from sizing.fleet import Offer, instances_for, rejection
 from sizing.llm.candidates import Configuration, configurations, placeable, unsupported
 from sizing.llm.constants import Rates, engine_rates
 from sizing.llm.serving import Loaded, capacity_per_s, closed_loop, open_loop, spread_of, uniform_tpot_ms
-from sizing.llm.shortage import Miss, limit_rejection, memory_rejection
+from sizing.llm.shortage import MemoryShortages, Miss, limit_rejection
 from sizing.llm.work import Work, select, stack
 from sizing.plan import Rejection
 from sizing.scenario import LlmScenario
@@ -114,18 +114,12 @@ def search(scenario: LlmScenario, model: LlmModel, offers: Sequence[Offer], draf
     by_part = {id: configurations(scenario, model, draft, part, largest[id]) for id, part in parts.items()}
     entries = [(offer, by_part[offer.instance.accelerator_id or ""]) for offer in usable]
     found = sized(scenario, entries)
-    short: dict[
-        tuple[str | None, int | None], Rejection
-    ] = {}  # the same for all machines of as many of one accelerator
+    short = MemoryShortages(scenario, model, draft)
     for (offer, items), row, misses in zip(entries, found.rows, found.misses, strict=True):
         if row is None and misses:
             rejected.append(limit_rejection(offer, misses))
         elif row is None:
-            machine = offer.instance
-            alike = machine.accelerator_id, machine.accelerator_count
-            if alike not in short:
-                short[alike] = memory_rejection(scenario, model, draft, offer, items)
-            rejected.append(of_instance(short[alike], machine))
+            rejected.append(short.rejection_of(offer, items))
     picked = [(offer, row) for offer, row in zip(usable, found.rows, strict=True) if row is not None]
     evaluated = sum(len(items) for items in by_part.values()) + found.points
     chosen = choices(scenario, found.group, found.replicas, picked) if picked else []

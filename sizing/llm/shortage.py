@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import inf
 
 from sizing.catalog_rows import LlmModel
 from sizing.errors import InputError
-from sizing.fleet import Offer, rejection
+from sizing.fleet import Offer, of_instance, rejection
 from sizing.llm.candidates import (
     MOST_MACHINES_PER_REPLICA,
     Configuration,
@@ -25,6 +26,24 @@ from sizing.units import format_bytes, format_ms
 LARGER_REPLICAS = (32, 64, 128)
 Miss = tuple[str, float, float]
 """A limit that is broken: name, predicted, limit."""
+
+
+@dataclass(frozen=True)
+class MemoryShortages:
+    """What memory lacks for a scenario on each machine, worked out once for all machines of as many of one accelerator."""
+
+    scenario: LlmScenario
+    model: LlmModel
+    draft: LlmModel | None
+    known: dict[tuple[str | None, int | None], Rejection] = field(default_factory=dict)
+
+    def rejection_of(self, offer: Offer, items: Sequence[Configuration]) -> Rejection:
+        """Rejection of a machine, as `memory_rejection` gives it."""
+        machine = offer.instance
+        alike = machine.accelerator_id, machine.accelerator_count
+        if alike not in self.known:
+            self.known[alike] = memory_rejection(self.scenario, self.model, self.draft, offer, items)
+        return of_instance(self.known[alike], machine)
 
 
 def memory_rejection(
