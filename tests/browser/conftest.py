@@ -40,13 +40,6 @@ def dashboard(browser: Browser) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def elsewhere(browser: Browser) -> Iterator[str]:
-    """Address of another process, which has seen nothing of what was done on the dashboard."""
-    with serve() as served:
-        yield served.address
-
-
-@pytest.fixture(scope="session")
 def pages(browser: Browser, dashboard: str) -> Iterator[dict[str, Page]]:
     """Each page opened once, in light: read by many tests, and left as it was found."""
     context = browser.new_context(

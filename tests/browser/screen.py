@@ -167,7 +167,7 @@ def choose(page: Page, label: str, option: str) -> None:
     control.evaluate("e => e.scrollIntoView({block: 'center'})")
     page.wait_for_timeout(150)  # a list that opens while the page scrolls closes again
     control.locator("button[aria-haspopup=listbox]").click()
-    page.get_by_role("combobox", name=label, exact=True).fill(option)
+    page.get_by_role("combobox", name=label, exact=True).press_sequentially(option)
     redraw(page, lambda: page.get_by_role("option", name=option, exact=True).click())
     page.keyboard.press("Escape")
 

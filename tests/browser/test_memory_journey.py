@@ -19,6 +19,7 @@ from screen import (
     type_text,
 )
 
+from benchmarks.dashboard import serve
 from sizing import link as links
 
 OpenPage = Callable[..., Page]
@@ -40,9 +41,7 @@ def section(page: Page, title: str) -> None:
     redraw(page, page.locator(".st-key-inputs summary").filter(has_text=title).click)
 
 
-def test_pasted_model_answers_and_its_link_opens_the_same_figures(
-    open_page: OpenPage, dashboard: str, elsewhere: str
-) -> None:
+def test_pasted_model_answers_and_its_link_opens_the_same_figures(open_page: OpenPage, dashboard: str) -> None:
     page = open_page(f"{dashboard}/llm")
     good = answer(page)
     section(page, "Your own model")
@@ -61,11 +60,12 @@ def test_pasted_model_answers_and_its_link_opens_the_same_figures(
     page.locator(".st-key-inputs summary").filter(has_text="Your own model").click()
     page.wait_for_timeout(500)
     shown = figures(page)
-    there = open_page(page.url.replace(dashboard, elsewhere))
-    assert answer(there) == answer(page)
-    assert figures(there) == shown
-    assert there.get_by_test_id("stAlert").count() == 0
-    assert_whole(there)
+    with serve() as fresh:
+        there = open_page(page.url.replace(dashboard, fresh.address))
+        assert answer(there) == answer(page)
+        assert figures(there) == shown
+        assert there.get_by_test_id("stAlert").count() == 0
+        assert_whole(there)
 
 
 def test_uploaded_model_is_applied_once_and_left_again(open_page: OpenPage, dashboard: str) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
-from playwright.sync_api import TimeoutError as NotInTimeError
-from screen import DESKTOP, OPENING_ATTEMPTS, PAGES, answer, assert_whole, redraw
+from playwright.sync_api import Browser, Page
+from screen import DESKTOP, PAGES, answer, assert_whole, redraw
 
 from benchmarks.dashboard import settle
 
@@ -54,20 +53,9 @@ def _download_all(page: Page, done: set[str]) -> None:
     for position in range(buttons.count()):
         name = buttons.nth(position).inner_text()
         if name not in done:
-            _download(page, buttons.nth(position))
-            done.add(name)
-
-
-def _download(page: Page, button: Locator) -> None:
-    """A click that a redraw swallowed is made again."""
-    for attempt in range(OPENING_ATTEMPTS):
-        try:
             with page.expect_download():
-                button.click()
-            return
-        except NotInTimeError:
-            if attempt == OPENING_ATTEMPTS - 1:
-                raise
+                buttons.nth(position).click()
+            done.add(name)
 
 
 def test_every_page_asks_only_its_own_origin(browser: Browser, dashboard: str) -> None:

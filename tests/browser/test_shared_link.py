@@ -50,61 +50,46 @@ def _numbers(**values: float) -> list[Change]:
     return [(type_number, (LABELS[name], value), name, str(value)) for name, value in values.items()]
 
 
-TERMS: list[Change] = [
+BUDGET: list[Change] = [
     (choose, ("Region", "Europe"), "region", "eu"),
     (choose, ("Price basis", "Spot"), "price_basis", "spot"),
+    *_numbers(max_usd_per_month=900000.5),
     (choose, ("Load over the week", "Office hours of one country"), "load_shape", "office_hours"),
+    *_numbers(min_replicas=2, headroom_percent=15.5, start_minutes=4.5, three_year_most_percent=25.5),
+    *_numbers(spot_most_percent=40.5, spot_interruptions_per_month=0.3, owned_usd_per_server=9000.5, owned_years=3.5),
+    *_numbers(owned_watts_per_server=700.5, colocation_usd_per_server_month=80.5, people_usd_per_year=5000.5),
+    *_numbers(usd_per_kwh=0.2, pue=1.4),
+    *_numbers(discount_percent=12.5, currency_per_usd=0.92, api_usd_per_1k_requests=0.75),
     (type_text, ("Currency shown beside USD", "EUR"), "currency", "EUR"),
+    *_numbers(power_share_of_tdp=0.55, grid_g_co2_per_kwh=120.5),
 ]
-MONEY: list[Change] = _numbers(
-    max_usd_per_month=900000.5,
-    min_replicas=2,
-    headroom_percent=15.5,
-    start_minutes=4.5,
-    three_year_most_percent=25.5,
-    spot_most_percent=40.5,
-    spot_interruptions_per_month=0.3,
-    owned_usd_per_server=9000.5,
-    owned_years=3.5,
-    owned_watts_per_server=700.5,
-    colocation_usd_per_server_month=80.5,
-    people_usd_per_year=5000.5,
-    usd_per_kwh=0.2,
-    pue=1.4,
-    discount_percent=12.5,
-    currency_per_usd=0.92,
-    api_usd_per_1k_requests=0.75,
-    power_share_of_tdp=0.55,
-    grid_g_co2_per_kwh=120.5,
-)
-REGION = TERMS[0]
-SOME_OF_THE_MONEY = [step for step in MONEY if step[2] in ("min_replicas", "discount_percent")]
+SOME_OF_THE_BUDGET = [step for step in BUDGET if step[2] in ("region", "min_replicas", "discount_percent")]
 """Of the controls that all pages share; the others are typed on one page here, and on all in tests/ui/test_address.py."""
-TITLE: Change = (type_text, ("Title", "Café & co: 100 % = all? #1"), "name", "Café & co: 100 % = all? #1")
-# Numbers that stand one after the other are typed at once, so they come last.
+WORDS: list[Change] = [
+    (type_text, ("Title", "Café & co: 100 % = all? #1"), "name", "Café & co: 100 % = all? #1"),
+]
 CHANGES: dict[str, list[Change]] = {
     "llm": [
         (choose, ("Model", "Llama-3.2-3B"), "model", "llama-3.2-3b"),
         (choose, ("Weight format", "bf16"), "weight_format", "bf16"),
         *_numbers(requests_per_s=3.25),
         (switch, ("Users",), "requests_per_s", ""),
+        *_numbers(concurrency=8, prompt_tokens=800, output_tokens=200, ttft_target_ms=15000.5, tpot_target_ms=600.5),
         (choose, ("KV cache format", "fp16"), "kv_format", "fp16"),
         (choose, ("Runtime", "SGLang"), "runtime", "sglang"),
         (choose, ("Limits hold at percentile", "99"), "slo_percentile", "99"),
-        (type_text, ("Engine version", "0.5"), "engine_version", "0.5"),
-        (choose, ("Draft model", "Llama-3.2-1B"), "draft_model", "llama-3.2-1b"),
-        *TERMS,
-        TITLE,
-        *_numbers(concurrency=8, prompt_tokens=800, output_tokens=200, ttft_target_ms=15000.5, tpot_target_ms=600.5),
         *_numbers(utilization_cap=0.6, tensor_parallel=2, pipeline_parallel=1, max_accelerators_per_replica=8),
         *_numbers(batch=64, gpu_memory_utilization=0.85, max_batched_tokens=4096, think_time_s=5.5, spare_replicas=1),
+        (type_text, ("Engine version", "0.5"), "engine_version", "0.5"),
         *_numbers(max_sequences=96, lora_adapters=2, lora_rank=24, prefix_cache_tokens=3000, attention_data_parallel=2),
+        (choose, ("Draft model", "Llama-3.2-1B"), "draft_model", "llama-3.2-1b"),
         *_numbers(drafted_tokens=2, draft_acceptance=0.6, shared_prefix_tokens=100, turns_per_conversation=2.5),
         *_numbers(history_kept_share=0.9, seconds_between_turns=12.5, kv_offload_gib=8.5, arrival_squared_cv=1.5),
         *_numbers(prompt_cv=0.4, output_cv=0.3, checkpoint_bytes=6500000000),
-        *MONEY,
+        *BUDGET,
         *_numbers(api_usd_per_million_input_tokens=0.25, api_usd_per_million_output_tokens=0.8),
         *_numbers(api_usd_per_million_cached_tokens=0.05),
+        *WORDS,
     ],
     "deep_learning": [
         (choose, ("Model", "whisper-small, 30 s of speech to text (transformers)"), "model", "whisper-small-speech-to-text"),
@@ -112,23 +97,23 @@ CHANGES: dict[str, list[Change]] = {
         (choose, ("Model", "Stable Diffusion 1.5, whole pipeline (diffusers)"), "model", "stable-diffusion-v1-5"),
         *_numbers(steps=20),
         (choose, ("Model", "resnet18 (timm)"), "model", "timm-resnet18-224"),
+        (type_number, ("Input size (pixels a side)", 256), "input_size", "256"),
         (choose, ("Precision", "fp32"), "precision", "fp32"),
+        *_numbers(batch=4),
         (choose, ("Runtime", "PyTorch eager"), "runtime", "pytorch_eager"),
         *_numbers(requests_per_s=40.5),
         (switch, ("Users",), "requests_per_s", ""),
+        *_numbers(concurrency=8, latency_target_ms=900.5),
         (choose, ("Attention", "math"), "attention", "math"),
         (choose, ("Runtime", "ONNX Runtime"), "runtime", "onnxruntime"),
         (choose, ("Arena of ONNX Runtime", "as requested"), "ort_arena", "same_as_requested"),
         (choose, ("Limits hold at percentile", "99"), "slo_percentile", "99"),
-        (choose, ("Share of a GPU", "Half of the time"), "gpu_share", "time_slice_2"),
-        (choose, ("Machines", "With GPUs only"), "compute", "gpu"),
-        REGION,
-        TITLE,
-        (type_number, ("Input size (pixels a side)", 256), "input_size", "256"),
-        *_numbers(batch=4, concurrency=8, latency_target_ms=900.5),
         *_numbers(utilization_cap=0.6, cpu_ms_per_request=1.5, think_time_s=0.5, spare_replicas=1),
         *_numbers(queue_delay_ms=2.5, model_instances_per_gpu=2, reserved_gib=1.5, reserved_share=0.25, request_kib=80.5),
-        *SOME_OF_THE_MONEY,
+        (choose, ("Share of a GPU", "Half of the time"), "gpu_share", "time_slice_2"),
+        (choose, ("Machines", "With GPUs only"), "compute", "gpu"),
+        *SOME_OF_THE_BUDGET,
+        *WORDS,
     ],
     "statistical": [
         (choose, ("Model family", "Multilayer perceptron"), "family", "mlp"),
@@ -141,20 +126,19 @@ CHANGES: dict[str, list[Change]] = {
         *_numbers(training_rows=5000),
         (choose, ("Model family", "Gradient boosting (LightGBM)"), "family", "gradient-boosting-lightgbm"),
         (choose, ("Runtime", "Booster call"), "runtime", "booster"),
-        *_numbers(requests_per_s=50.5),
+        *_numbers(trees=60, depth=5, leaves=20, features=30, outputs=2, requests_per_s=50.5),
         (switch, ("Users",), "requests_per_s", ""),
-        (choose, ("Format of requests and replies", "CSV"), "payload_format", "csv"),
-        (choose, ("Worker model", "Event loops (async)"), "worker_model", "async"),
-        REGION,
-        TITLE,
-        *_numbers(trees=60, depth=5, leaves=20, features=30, outputs=2),
         *_numbers(concurrency=8, p99_target_ms=450.5, rows_per_request=2, p50_target_ms=250.5, p95_target_ms=350.5),
         *_numbers(utilization_cap=0.6, think_time_s=0.5, workers_per_instance=2, http_overhead_ms=0.9),
         *_numbers(service_cv=0.4, spare_replicas=1, safety_factor=0.45, peak_requests_per_s=900.5),
-        *_numbers(request_kib=1.5, reply_kib=0.5, threads_per_worker=2, cpu_limit_vcpus=2.5),
-        *SOME_OF_THE_MONEY,
+        (choose, ("Format of requests and replies", "CSV"), "payload_format", "csv"),
+        *_numbers(request_kib=1.5, reply_kib=0.5),
+        (choose, ("Worker model", "Event loops (async)"), "worker_model", "async"),
+        *_numbers(threads_per_worker=2, cpu_limit_vcpus=2.5),
         (switch, ("Requests/s",), "concurrency", ""),
         *_numbers(micro_batch_rows=8, micro_batch_delay_ms=1.5),
+        *SOME_OF_THE_BUDGET,
+        *WORDS,
     ],
     "catalogs": [
         (switch, ("Instances and prices",), "table", "instances"),
@@ -194,7 +178,7 @@ def _price_the_chosen_instance(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_every_control_lives_in_the_link(open_page: OpenPage, dashboard: str, elsewhere: str, name: str) -> None:
+def test_every_control_lives_in_the_link(open_page: OpenPage, browser: Browser, dashboard: str, name: str) -> None:
     page = open_page(f"{dashboard}/{name}")
     open_sections(page)
     changed = set()
@@ -220,9 +204,9 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, dashboard: str, el
         changed.add("own_prices")
         assert_answers_its_link(page)
     if name in ("deep_learning", "statistical"):
-        changed |= {parameter for _, _, parameter, _ in (*TERMS, *MONEY)}
+        changed |= {parameter for _, _, parameter, _ in BUDGET}
     # Uploads: test_own_model.py, test_measured_upload.py, test_own_network_page.py, test_own_results_page.py.
-    by_file = {
+    elsewhere = {
         "kind",
         "custom_config",
         "custom_network",
@@ -237,20 +221,21 @@ def test_every_control_lives_in_the_link(open_page: OpenPage, dashboard: str, el
     }
     assert (
         changed | {"accelerators", "concurrency", "requests_per_s"}
-        >= set(links.LINK_TYPES[name].model_fields) - by_file
+        >= set(links.LINK_TYPES[name].model_fields) - elsewhere
     )
     assert len(page.url) < 2_000
     assert_whole(page)
     open_link, shown, controls = page.url, figures(page), control_values(page)
 
-    there = open_page(open_link.replace(dashboard, elsewhere))
-    open_sections(there)
-    assert figures(there) == shown
-    assert control_values(there) == controls
-    there.reload()
-    settle(there)
-    open_sections(there)
-    assert figures(there) == shown
+    with serve() as fresh:  # its very first request is the link of a sub-page
+        there = open_page(open_link.replace(dashboard, fresh.address))
+        open_sections(there)
+        assert figures(there) == shown
+        assert control_values(there) == controls
+        there.reload()
+        settle(there)
+        open_sections(there)
+        assert figures(there) == shown
 
 
 def test_back_reload_and_page_switch_keep_the_scenario(open_page: OpenPage, dashboard: str) -> None:

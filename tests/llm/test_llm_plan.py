@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from sizing.catalog import load
 from sizing.errors import InputError
-from sizing.llm import batch_curve, holding_limits, load_curve, memory_parts_by_count, plan
-from sizing.plan import Deployment, Plan
+from sizing.llm import batch_curve, holding_limits, load_curve, memory_parts_by_count, plan, shortage
+from sizing.plan import Deployment, Plan, Rejection
 from sizing.scenario import LlmScenario, scenario_from_yaml
 
 CATALOG = load()
@@ -239,3 +240,22 @@ def test_basis_says_whether_this_model_was_measured(part: str, basis: str) -> No
     assert {verdict.basis for verdict in best.verdicts} == {basis}
     spread = best.latency_ms["tpot"].high / best.latency_ms["tpot"].low
     assert spread < 1.6 if basis == "calibrated" else spread > 1.6
+
+
+def test_what_memory_lacks_is_worked_out_once_for_machines_of_as_many_of_one_accelerator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str | None, int | None]] = []
+    alone = shortage.memory_rejection
+
+    def counted(*given: Any) -> Rejection:
+        asked.append((given[3].instance.accelerator_id, given[3].instance.accelerator_count))
+        return alone(*given)
+
+    monkeypatch.setattr(shortage, "memory_rejection", counted)
+    scenario = LlmScenario(model="llama-2-70b-hf")
+    short = [r for r in plan(scenario, CATALOG).rejected if r.constraint == "memory"]
+    assert len(set(asked)) == len(asked) < len(short)
+    for rejected in short[:: len(short) // 8]:
+        only = scenario.model_copy(update={"instances": (rejected.instance,)})
+        assert rejected in plan(only, CATALOG).rejected
